@@ -1,0 +1,1 @@
+"""What the operator, the predictor and the training pipeline agree on; imports none of them."""

@@ -1,0 +1,1 @@
+"""Starts real Kubernetes without Docker, AWS emulation and the demo; development only."""

@@ -1,0 +1,1 @@
+"""Watches PriceSensitivityModel resources and keeps their predictors true to the registry."""

@@ -1,0 +1,1 @@
+"""Serves one model package version over HTTP."""

@@ -1,0 +1,1 @@
+"""Turns till transactions into a registered model package."""
