@@ -1,0 +1,22 @@
+"""Names of the environment variables by which a predictor process learns which model it serves.
+
+The operator writes them on the pod, the predictor's settings read them; neither spells a name itself.
+Standard AWS variables (AWS_REGION, AWS_ENDPOINT_URL, ...) keep their own names and are not listed.
+"""
+
+from typing import Final
+
+MODEL_DATA_URL: Final = "PSM_MODEL_DATA_URL"
+"""Where model.tar.gz lies: s3://bucket/key or file:///path."""
+
+MODEL_SHA256: Final = "PSM_MODEL_SHA256"
+"""The digest the archive must have, 64 hex digits."""
+
+MODEL_PACKAGE_ARN: Final = "PSM_MODEL_PACKAGE_ARN"
+"""The model package that the archive belongs to; shown by GET /model."""
+
+MODEL_PACKAGE_VERSION: Final = "PSM_MODEL_PACKAGE_VERSION"
+"""The package's version number, a positive integer; part of every answer."""
+
+ALLOW_JOBLIB: Final = "PSM_ALLOW_JOBLIB"
+"""1 allows the joblib fallback, which executes code from the archive; 0 (the default) forbids it."""

@@ -1,0 +1,91 @@
+"""Real model archives for tests, trained on synthetic baskets in well under two seconds and cached per process."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from psm_contract.features import basket_features
+from psm_contract.manifest import MANIFEST, Manifest, Training
+from psm_training.archive import pack
+from psm_training.artifact import Provenance, artifact_members
+from psm_training.forest import ForestRecipe, train_forest
+from psm_training.synthetic import generate
+from psm_training.tables import TableRecipe, cross_fitted_features, fit_tables
+
+Members = dict[str, bytes]
+CREATED_AT = "2026-01-01T00:00:00Z"
+GIT_SHA = "0" * 40
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """An archive on disk.
+
+    Attributes:
+        path: Of model.tar.gz.
+        sha256: Its real digest.
+        manifest: As trained; a `mutate` that rewrites manifest.json does not show here.
+    """
+
+    path: Path
+    sha256: str
+    manifest: Manifest
+
+    @property
+    def url(self) -> str:
+        """The archive as a file:// address."""
+        return self.path.absolute().as_uri()
+
+
+def make_artifact(
+    tmp_path: Path, *, seed: int = 0, trees: int = 10, mutate: Callable[[Members], None] | None = None
+) -> ArtifactFile:
+    """Writes tmp_path/model.tar.gz.
+
+    Args:
+        tmp_path: An existing folder.
+        seed: Of the data and the forest: another seed is another model.
+        trees: Of the forest.
+        mutate: Changes the members (relative path -> content) before they are packed; digests in the manifest are
+            left as they were, so that a test can break any of them.
+    """
+    members = dict(_members(seed, trees))
+    manifest = Manifest.from_json(members[MANIFEST])
+    if mutate is not None:
+        mutate(members)
+    raw = pack(members)
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(raw)
+    return ArtifactFile(path=path, sha256=hashlib.sha256(raw).hexdigest(), manifest=manifest)
+
+
+@cache
+def _members(seed: int, trees: int) -> Members:
+    gold = generate(baskets=2500, households=250, seed=seed).gold
+    gold = gold.take(gold.label >= 0)
+    held_out = gold.household % 4 == 0
+    train, test = gold.take(~held_out), gold.take(held_out)
+    recipe = TableRecipe()
+    tables = fit_tables(train, recipe)
+    forest = train_forest(
+        cross_fitted_features(train, recipe),
+        train.label,
+        ForestRecipe(trees=trees, max_depth=6),
+        seed=seed,
+    )
+    accuracy = float(forest.score(basket_features(test.lines, tables), test.label))
+    provenance = Provenance(
+        training=Training(
+            source="synthetic",
+            first_week=int(train.week.min()),
+            last_week=int(train.week.max()),
+            baskets=len(train),
+            households=train.households,
+        ),
+        metrics={"accuracy": accuracy, "macro_f1": accuracy, "precision_min_class": accuracy},
+        git_sha=GIT_SHA,
+        created_at=CREATED_AT,
+    )
+    return artifact_members(forest, tables, test, provenance)

@@ -1,0 +1,182 @@
+"""Writes model.tar.gz: the model as ONNX and joblib, its tables, its manifest with digests and golden rows.
+
+The archive is proven before it is written: ONNX answers like scikit-learn on the golden rows and on a sample of
+held-out baskets, or nothing is written.
+"""
+
+import hashlib
+import importlib.metadata
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import joblib
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import RandomForestClassifier
+
+from psm_contract import manifest as contract
+from psm_contract.features import basket_features, feature_schema
+from psm_contract.manifest import Feature, GoldenBasket, GoldenRow, Manifest, Training
+from psm_contract.schema import CLASSES
+from psm_contract.tables import Tables
+from psm_training import inference_code
+from psm_training.archive import pack
+from psm_training.gold import Gold
+
+GOLDEN_ROWS: Final = 12
+GOLDEN_BASKETS: Final = 4
+GOLDEN_BASKET_LINES: Final = 12
+"""Longest basket taken as golden: the manifest is read at every start."""
+
+OPSET: Final = {"": 17, "ai.onnx.ml": 3}
+"""Old enough for every onnxruntime since 1.13."""
+
+LIBRARIES: Final = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
+
+
+class ParityError(RuntimeError):
+    """ONNX does not answer like scikit-learn; the archive must not exist."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        training: Data and window.
+        metrics: Metrics on the test baskets by bare name.
+        git_sha: Commit of the code.
+        created_at: RFC 3339 time that belongs to the commit, not to the run, so that a second run gives equal bytes.
+    """
+
+    training: Training
+    metrics: dict[str, float]
+    git_sha: str
+    created_at: str
+
+
+def write_artifact(
+    path: Path, estimator: RandomForestClassifier, tables: Tables, held_out: Gold, provenance: Provenance
+) -> str:
+    """Writes the archive.
+
+    Args:
+        path: File to write; its folder exists.
+        estimator: The fitted model.
+        tables: The tables its features came from.
+        held_out: Baskets the model was not trained on; golden rows and the parity proof are taken from them.
+        provenance: For the manifest.
+
+    Returns:
+        The archive's sha256, 64 hex digits.
+
+    Raises:
+        ParityError: ONNX and scikit-learn differ by more than GOLDEN_TOLERANCE.
+    """
+    raw = pack(artifact_members(estimator, tables, held_out, provenance))
+    path.write_bytes(raw)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def artifact_members(
+    estimator: RandomForestClassifier, tables: Tables, held_out: Gold, provenance: Provenance
+) -> dict[str, bytes]:
+    """The archive's members by relative path; see `write_artifact`."""
+    matrix = basket_features(held_out.lines, tables)
+    onnx = _onnx(estimator, matrix.shape[1])
+    probabilities = prove_parity(estimator, onnx, matrix)
+    members = {
+        contract.ONNX: onnx,
+        contract.JOBLIB: _joblib(estimator),
+        contract.TABLES: tables.to_npz(),
+        contract.CODE: Path(inference_code.__file__).read_bytes(),
+    }
+    features = feature_schema(tables)
+    manifest = Manifest(
+        protocol=contract.PROTOCOL,
+        features=features,
+        classes=CLASSES,
+        files={name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        training=provenance.training,
+        metrics=provenance.metrics,
+        golden=_golden_rows(features, matrix, probabilities),
+        golden_baskets=_golden_baskets(held_out, probabilities),
+        git_sha=provenance.git_sha,
+        created_at=provenance.created_at,
+    )
+    return {contract.MANIFEST: manifest.to_json(), **members}
+
+
+def prove_parity(estimator: RandomForestClassifier, onnx: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Answers every row both ways and returns ONNX's probabilities, which are what will be served.
+
+    Raises:
+        ParityError: They differ by more than GOLDEN_TOLERANCE.
+    """
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    answered: NDArray[np.float32] = session.run([contract.ONNX_PROBABILITIES], {contract.ONNX_INPUT: matrix})[0]
+    expected = estimator.predict_proba(matrix)
+    difference = np.abs(answered - expected).max(axis=1)
+    worst = int(difference.argmax())
+    if not difference[worst] <= contract.GOLDEN_TOLERANCE:
+        raise ParityError(
+            f"held-out basket {worst}: ONNX answers {answered[worst].tolist()}, scikit-learn "
+            f"{expected[worst].tolist()}; allowed difference {contract.GOLDEN_TOLERANCE}"
+        )
+    return answered
+
+
+def _onnx(estimator: RandomForestClassifier, features: int) -> bytes:
+    """The model as ONNX; a fixed graph name, because the default is random."""
+    graph = to_onnx(
+        estimator,
+        initial_types=[(contract.ONNX_INPUT, FloatTensorType([None, features]))],
+        options={id(estimator): {"zipmap": False}},
+        target_opset=OPSET,
+        name="price-sensitivity",
+    )
+    raw: bytes = graph.SerializeToString(deterministic=True)
+    return raw
+
+
+def _joblib(estimator: RandomForestClassifier) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    return buffer.getvalue()
+
+
+def _spread(probabilities: NDArray[np.float32], allowed: NDArray[np.bool_], count: int) -> list[int]:
+    """Rows spread evenly over the model's answers, from the surest LA to the surest UM."""
+    rows = np.flatnonzero(allowed)
+    order = rows[np.argsort(probabilities[rows, -1] - probabilities[rows, 0], kind="stable")]
+    return sorted({int(order[place]) for place in np.linspace(0, len(order) - 1, count).round().astype(int)})
+
+
+def _golden_rows(
+    features: tuple[Feature, ...], matrix: NDArray[np.float32], probabilities: NDArray[np.float32]
+) -> tuple[GoldenRow, ...]:
+    rows = _spread(probabilities, np.ones(len(matrix), dtype=bool), GOLDEN_ROWS)
+    return tuple(
+        GoldenRow(
+            instance=tuple(
+                feature.vocabulary[int(value)] if feature.kind == "category" else value
+                for feature, value in zip(features, matrix[row].tolist(), strict=True)
+            ),
+            probabilities=tuple(probabilities[row].tolist()),
+        )
+        for row in rows
+    )
+
+
+def _golden_baskets(held_out: Gold, probabilities: NDArray[np.float32]) -> tuple[GoldenBasket, ...]:
+    lengths = np.diff(held_out.lines.starts, append=len(held_out.lines.spend))
+    rows = _spread(probabilities, lengths <= GOLDEN_BASKET_LINES, GOLDEN_BASKETS)
+    return tuple(
+        GoldenBasket(lines=held_out.records(row), probabilities=tuple(probabilities[row].tolist())) for row in rows
+    )
