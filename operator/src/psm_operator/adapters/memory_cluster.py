@@ -1,0 +1,327 @@
+"""An in-memory Kubernetes, as far as one model needs it.
+
+For laws, unit tests and dry runs; passes the same contract tests as the real adapter. Simplified on purpose:
+server-side apply knows one field manager (maps merge, lists are replaced, what was applied before and is left out now
+goes), and nothing moves by itself: `settle` plays one round of garbage collection, HPA and Deployment controllers.
+"""
+
+import copy
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psm_operator.api.conditions import Reason
+from psm_operator.errors import Retryable, Stalled
+from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
+
+KIND = "PriceSensitivityModel"
+API_VERSION = "retail.mlops/v1alpha1"
+VERSION_LABEL = "retail.mlops/version"
+ROLE_LABEL = "retail.mlops/role"
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PodOutcome:
+    """What becomes of the pods of one model version.
+
+    Attributes:
+        ready: they answer.
+        message: what they complain of when they do not.
+        is_final: they ended with the predictor's exit code for an artifact that can never be served.
+        deadline_exceeded: the rollout has waited longer than progressDeadlineSeconds for them.
+    """
+
+    ready: bool = True
+    message: str = ""
+    is_final: bool = False
+    deadline_exceeded: bool = False
+
+
+READY = PodOutcome()
+STARTING = PodOutcome(ready=False)
+CRASHING = PodOutcome(ready=False, message="container predictor: CrashLoopBackOff", deadline_exceeded=True)
+UNSERVABLE = PodOutcome(ready=False, message="container predictor: golden row 3 differs", is_final=True)
+
+
+class MemoryCluster:
+    """The Cluster port over a dict, with the verbs a test needs to play the user and the controllers.
+
+    Attributes:
+        outcomes: model version -> what becomes of its pods at the next `settle`; READY when not listed.
+        refusals: (kind, name) -> message with which `apply` is refused, as admission would.
+        events: recorded Events by their deterministic key.
+        writes: one line per write that changed something, oldest first.
+        before_call: called with the method's name before every port call; what it raises, the call raises.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Manifest] = {}
+        self._applied: dict[str, Manifest] = {}
+        self._working: dict[str, int | None] = {}
+        self._revision = 0
+        self._created = 0
+        self.outcomes: dict[int, PodOutcome] = {}
+        self.refusals: dict[tuple[str, str], str] = {}
+        self.events: dict[tuple[str, str], Event] = {}
+        self.writes: list[str] = []
+        self.before_call: Callable[[str], None] = lambda _: None
+
+    # --- the port -------------------------------------------------------------------------------------------------
+
+    async def model(self, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of the custom resource."""
+        self.before_call("model")
+        return self.get(KIND, ref)
+
+    async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
+        """Every object of the namespace that is controlled by `uid`."""
+        self.before_call("children")
+        return {
+            (kind, name): copy.deepcopy(live)
+            for (kind, namespace, name), live in self._objects.items()
+            if namespace == ref.namespace and _controller(live) == uid
+        }
+
+    async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of one object, ours or not."""
+        self.before_call("lookup")
+        live = self.get(kind, ref)
+        return live if live is not None and live["apiVersion"] == api_version else None
+
+    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
+        """What the outcome of `version` complains of, if a Deployment of that role runs it."""
+        self.before_call("pod_failure")
+        outcome = self.outcomes.get(version, READY)
+        runs = any(
+            kind == "Deployment"
+            and namespace == ref.namespace
+            and _pod_labels(live).get("retail.mlops/model") == ref.name
+            and _pod_labels(live).get(ROLE_LABEL) == role
+            and _version(live) == version
+            for (kind, namespace, _), live in self._objects.items()
+        )
+        if not runs or outcome.ready or not outcome.message:
+            return None
+        return PodFailure(outcome.message, is_final=outcome.is_final)
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Create, or merge over what this method applied before."""
+        self.before_call("apply")
+        meta = manifest["metadata"]
+        key = (manifest["kind"], meta["namespace"], meta["name"])
+        refusal = self.refusals.get((key[0], key[2]))
+        if refusal is not None:
+            raise Stalled(Reason.CHILD_REJECTED, f"{key[0]} {key[1]}/{key[2]} is refused by the API server: {refusal}")
+        live = self._objects.get(key)
+        if live is None:
+            created = self._insert(key, manifest)
+            self._applied[created["metadata"]["uid"]] = copy.deepcopy(manifest)
+            self.writes.append(f"create {key[0]}/{key[2]}")
+            return copy.deepcopy(created)
+        merged = _merge(_without(live, self._applied.get(live["metadata"]["uid"], {}), manifest), manifest)
+        self._applied[live["metadata"]["uid"]] = copy.deepcopy(manifest)
+        if self._replace(key, merged):
+            self.writes.append(f"apply {key[0]}/{key[2]}")
+        return copy.deepcopy(self._objects[key])
+
+    async def delete(self, api_version: str, kind: str, ref: ObjectRef, uid: str) -> None:
+        """Delete one object if it still has `uid`."""
+        self.before_call("delete")
+        live = self.get(kind, ref)
+        if live is not None and live["apiVersion"] == api_version and live["metadata"]["uid"] == uid:
+            self.remove(kind, ref)
+            self.writes.append(f"delete {kind}/{ref.name}")
+
+    async def write_status(self, ref: ObjectRef, status: Manifest, resource_version: str) -> Manifest | None:
+        """Replace the resource's status if nobody wrote since `resource_version`."""
+        self.before_call("write_status")
+        key = (KIND, ref.namespace, ref.name)
+        live = self._objects.get(key)
+        if live is None:
+            return None
+        if live["metadata"]["resourceVersion"] != resource_version:
+            raise Retryable(f"status of {ref} was written by somebody else meanwhile; reading it again")
+        if self._replace(key, {**live, "status": copy.deepcopy(status)}):
+            self.writes.append(f"status {KIND}/{ref.name}")
+        return self.get(KIND, ref)
+
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
+        """Keep the first event of each key."""
+        self.before_call("record")
+        if (uid, event.key) not in self.events:
+            self.events[uid, event.key] = event
+            self.writes.append(f"event {event.reason} {ref.name}")
+
+    # --- what people and other controllers do ---------------------------------------------------------------------
+
+    def get(self, kind: str, ref: ObjectRef) -> Manifest | None:
+        """One object as it is now, or None."""
+        return copy.deepcopy(self._objects.get((kind, ref.namespace, ref.name)))
+
+    def put(self, manifest: Manifest) -> Manifest:
+        """Create or replace an object as its user would; server-side metadata and status are kept."""
+        meta = manifest["metadata"]
+        key = (manifest["kind"], meta["namespace"], meta["name"])
+        live = self._objects.get(key)
+        if live is None:
+            return copy.deepcopy(self._insert(key, manifest))
+        wanted = copy.deepcopy(manifest)
+        wanted["metadata"] = {**live["metadata"], **wanted["metadata"]}
+        if "status" in live:
+            wanted["status"] = live["status"]
+        self._replace(key, wanted)
+        return copy.deepcopy(self._objects[key])
+
+    def put_model(self, ref: ObjectRef, spec: Manifest, annotations: dict[str, str] | None = None) -> Manifest:
+        """Create or edit a PriceSensitivityModel."""
+        meta: Manifest = {"namespace": ref.namespace, "name": ref.name}
+        if annotations:
+            meta["annotations"] = annotations
+        return self.put({"apiVersion": API_VERSION, "kind": KIND, "metadata": meta, "spec": spec})
+
+    def edit(self, kind: str, ref: ObjectRef, change: Callable[[Manifest], None]) -> Manifest:
+        """Change an object in place as somebody with kubectl edit would."""
+        key = (kind, ref.namespace, ref.name)
+        wanted = copy.deepcopy(self._objects[key])
+        change(wanted)
+        self._replace(key, wanted)
+        return copy.deepcopy(self._objects[key])
+
+    def remove(self, kind: str, ref: ObjectRef) -> None:
+        """Delete an object; its dependents go at the next `settle`."""
+        live = self._objects.pop((kind, ref.namespace, ref.name), None)
+        if live is not None:
+            self._applied.pop(live["metadata"]["uid"], None)
+            self._working.pop(live["metadata"]["uid"], None)
+            self._revision += 1
+
+    def settle(self) -> None:
+        """Play one round of garbage collection, HPA and Deployment controllers."""
+        uids = {live["metadata"]["uid"] for live in self._objects.values()}
+        for (kind, namespace, name), live in list(self._objects.items()):
+            owner = _controller(live)
+            if owner is not None and owner not in uids:
+                self.remove(kind, ObjectRef(namespace, name))
+        for (kind, namespace, _), live in list(self._objects.items()):
+            if kind == "HorizontalPodAutoscaler":
+                self._scale(namespace, live["spec"])
+        for key, live in list(self._objects.items()):
+            if key[0] == "Deployment":
+                self._roll_out(key, live)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _insert(self, key: Key, manifest: Manifest) -> Manifest:
+        self._revision += 1
+        self._created += 1
+        live = copy.deepcopy(manifest)
+        live["metadata"] |= {
+            "uid": str(uuid.UUID(int=self._created)),
+            "resourceVersion": str(self._revision),
+            "generation": 1,
+            "creationTimestamp": _text(datetime(2025, 1, 1, tzinfo=UTC)),
+        }
+        self._objects[key] = live
+        return live
+
+    def _replace(self, key: Key, wanted: Manifest) -> bool:
+        live = self._objects[key]
+        if wanted == live:
+            return False
+        self._revision += 1
+        changed = copy.deepcopy(wanted)
+        changed["metadata"]["resourceVersion"] = str(self._revision)
+        if _body(changed) != _body(live):
+            changed["metadata"]["generation"] = live["metadata"]["generation"] + 1
+        self._objects[key] = changed
+        return True
+
+    def _scale(self, namespace: str, spec: Manifest) -> None:
+        target = spec["scaleTargetRef"]
+        live = self._objects.get((target["kind"], namespace, target["name"]))
+        replicas = 1 if live is None else live["spec"].get("replicas", 1)
+        bounded = min(max(replicas, spec.get("minReplicas", 1)), spec["maxReplicas"])
+        if live is not None and replicas and bounded != replicas:
+            self.edit(
+                target["kind"], ObjectRef(namespace, target["name"]), lambda it: it["spec"].update(replicas=bounded)
+            )
+
+    def _roll_out(self, key: Key, live: Manifest) -> None:
+        uid, version, wanted = live["metadata"]["uid"], _version(live), live["spec"].get("replicas", 1)
+        outcome = READY if version is None else self.outcomes.get(version, READY)
+        working = self._working.get(uid)
+        old_answers = working is not None and working != version and self.outcomes.get(working, READY).ready
+        if outcome.ready or wanted == 0:
+            self._working[uid] = version
+            counts = {
+                "replicas": wanted,
+                "updatedReplicas": wanted,
+                "readyReplicas": wanted,
+                "availableReplicas": wanted,
+            }
+        elif old_answers:
+            counts = {
+                "replicas": wanted + 1,
+                "updatedReplicas": 1,
+                "readyReplicas": wanted,
+                "availableReplicas": wanted,
+            }
+        else:
+            counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": 0, "availableReplicas": 0}
+        progressing = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}
+        if outcome.ready:
+            progressing["reason"] = "NewReplicaSetAvailable"
+        elif outcome.deadline_exceeded:
+            progressing |= {"status": "False", "reason": "ProgressDeadlineExceeded"}
+        enough = counts["availableReplicas"] >= wanted
+        available = {"type": "Available", "status": str(enough), "reason": "MinimumReplicas"}
+        status = {"observedGeneration": live["metadata"]["generation"], "conditions": [available, progressing]}
+        status |= {name: count for name, count in counts.items() if count}
+        self._replace(key, {**live, "status": status})
+
+
+def _controller(live: Manifest) -> str | None:
+    for owner in live["metadata"].get("ownerReferences", ()):
+        if owner.get("controller"):
+            return str(owner["uid"])
+    return None
+
+
+def _pod_labels(deployment: Manifest) -> dict[str, str]:
+    labels: dict[str, str] = deployment["spec"]["template"]["metadata"].get("labels", {})
+    return labels
+
+
+def _version(deployment: Manifest) -> int | None:
+    text = _pod_labels(deployment).get(VERSION_LABEL, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _body(manifest: Manifest) -> Manifest:
+    return {name: value for name, value in manifest.items() if name not in ("metadata", "status")}
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _merge(live: Any, wanted: Any) -> Any:
+    """Maps merge; everything else is replaced."""
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return live | {name: _merge(live.get(name), value) for name, value in wanted.items()}
+    return copy.deepcopy(wanted)
+
+
+def _without(live: Any, applied: Any, wanted: Any) -> Any:
+    """`live` less the map entries that were applied before and are not wanted now."""
+    if not (isinstance(live, dict) and isinstance(applied, dict) and isinstance(wanted, dict)):
+        return live
+    return {
+        name: _without(value, applied.get(name), wanted.get(name))
+        for name, value in live.items()
+        if name in wanted or name not in applied
+    }
