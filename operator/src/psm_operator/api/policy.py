@@ -1,0 +1,184 @@
+"""`spec`, the part about versions: how one comes into service, what it must prove, how the way back is taken."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from psm_operator.api.base import ApiModel
+from psm_operator.api.quantities import DecimalText, Duration, seconds
+from psm_operator.api.schema import map_by, rules
+
+
+class RollbackMode(StrEnum):
+    """Who may start a rollback."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+    DISABLED = "Disabled"
+
+
+class OnApprovalRevoked(StrEnum):
+    """What follows when the approval of the served version is withdrawn."""
+
+    ROLLBACK = "Rollback"
+    HOLD = "Hold"
+    SCALE_TO_ZERO = "ScaleToZero"
+
+
+class OnNoTarget(StrEnum):
+    """What follows when a rollback is due and there is nothing to go back to."""
+
+    HOLD = "Hold"
+    SCALE_TO_ZERO = "ScaleToZero"
+
+
+class Against(StrEnum):
+    """What a regression is measured against."""
+
+    STABLE = "Stable"
+
+
+class Verification(ApiModel):
+    """One candidate pod, outside the Service, answers the artifact's golden rows before any traffic moves."""
+
+    enabled: bool = Field(default=True, description="Verify a version in a pod of its own before it serves.")
+    timeout_seconds: int = Field(
+        default=120, ge=10, le=3600, description="How long the candidate pod may take to become ready, in seconds."
+    )
+
+
+class Rollout(ApiModel):
+    """How a version comes into service."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.progressDeadlineSeconds > self.minReadySeconds",
+                "rollout.progressDeadlineSeconds must exceed rollout.minReadySeconds",
+            )
+        ),
+    )
+
+    min_ready_seconds: int = Field(
+        default=5, ge=0, le=3600, description="How long a new pod must stay ready before it counts, in seconds."
+    )
+    progress_deadline_seconds: int = Field(
+        default=600,
+        ge=1,
+        le=86400,
+        description="A rollout that makes no progress for this long has failed, in seconds.",
+    )
+    verification: Verification = Field(
+        default=Verification(), description="Proof in a pod of its own before any traffic moves."
+    )
+    soak: Duration = Field(
+        default="5m", description="How long a new version is watched before it becomes the way back, like 5m."
+    )
+
+    @property
+    def soak_s(self) -> int:
+        """`soak` in seconds."""
+        return seconds(self.soak)
+
+    @model_validator(mode="after")
+    def _deadline_after_ready(self) -> Self:
+        if self.progress_deadline_seconds <= self.min_ready_seconds:
+            raise ValueError("rollout.progressDeadlineSeconds must exceed rollout.minReadySeconds")
+        return self
+
+
+class Threshold(ApiModel):
+    """An absolute bound."""
+
+    min: DecimalText | None = Field(default=None, description='Least value that passes, as text like "0.75".')
+
+
+class MaxRegression(ApiModel):
+    """How much worse than another version is allowed."""
+
+    absolute: DecimalText = Field(
+        description='How much lower than the other version\'s value still passes, as text like "0.02".'
+    )
+    against: Against = Field(
+        default=Against.STABLE, description="The version compared with: Stable, the last one that finished its soak."
+    )
+
+
+class AnalysisMetric(ApiModel):
+    """One metric of the registry and what it must be. Without threshold and maxRegression it is only shown."""
+
+    name: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")] = Field(
+        description="Metric name: the package's metadata psm.live.<name>, else psm.<name>, else its evaluation report."
+    )
+    threshold: Threshold | None = Field(default=None, description="An absolute bound.")
+    max_regression: MaxRegression | None = Field(
+        default=None, description="How much worse than the stable version is allowed."
+    )
+
+
+DEFAULT_METRICS = (
+    AnalysisMetric(
+        name="accuracy",
+        threshold=Threshold.model_validate({"min": "0.75"}),
+        max_regression=MaxRegression.model_validate({"absolute": "0.02"}),
+    ),
+    AnalysisMetric(name="macro_f1", threshold=Threshold.model_validate({"min": "0.70"})),
+    AnalysisMetric(name="precision_min_class", threshold=Threshold.model_validate({"min": "0.65"})),
+)
+"""The product's KPIs."""
+
+
+class Analysis(ApiModel):
+    """What a version must prove to serve and to go on serving."""
+
+    failure_limit: int = Field(
+        default=3, ge=1, le=100, description="Failed verdicts in a row of one metric before a rollback."
+    )
+    require_data_validation: bool = Field(
+        default=True, description="The package must say that its data validation passed."
+    )
+    metrics: tuple[AnalysisMetric, ...] = Field(
+        default=DEFAULT_METRICS,
+        max_length=32,
+        description="Metrics and their bounds; default: accuracy, macro_f1 and precision_min_class.",
+        json_schema_extra=map_by("name"),
+    )
+
+    @model_validator(mode="after")
+    def _each_metric_once(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) != len(names):
+            raise ValueError("analysis.metrics names a metric twice")
+        return self
+
+
+class RollbackSpec(ApiModel):
+    """How the way back is taken."""
+
+    mode: RollbackMode = Field(
+        default=RollbackMode.AUTOMATIC,
+        description="Automatic: go back by itself. Manual: report it and wait for a pin. Disabled: only report.",
+    )
+    on_approval_revoked: OnApprovalRevoked = Field(
+        default=OnApprovalRevoked.ROLLBACK,
+        description="When the served version's approval is withdrawn: Rollback, Hold or ScaleToZero.",
+    )
+    on_no_target: OnNoTarget = Field(
+        default=OnNoTarget.HOLD,
+        description="When there is no version to go back to: Hold (go on serving) or ScaleToZero (stop serving).",
+    )
+    cooldown: Duration = Field(
+        default="10m", description="After a rollback no new version is tried for this long, like 10m."
+    )
+    max_per_hour: int = Field(
+        default=3,
+        ge=1,
+        le=60,
+        description="More automatic switches than this in an hour stop the automation until a person acts.",
+    )
+
+    @property
+    def cooldown_s(self) -> int:
+        """`cooldown` in seconds."""
+        return seconds(self.cooldown)

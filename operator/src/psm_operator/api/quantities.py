@@ -1,0 +1,68 @@
+"""The scalar types of `spec`: durations, decimals, quantities and numbers that Kubernetes writes as text.
+
+Each is one pydantic type whose JSON schema is what the API server checks, so that both admit the same texts.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+
+DURATION_PATTERN = r"^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
+DECIMAL_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
+QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+PERCENT_PATTERN = r"^[0-9]{1,3}%$"
+
+Duration = Annotated[str, StringConstraints(min_length=2, max_length=20, pattern=DURATION_PATTERN)]
+"""Hours, minutes and seconds in this order, as in `60s`, `5m` or `1h30m`."""
+
+
+def seconds(duration: str) -> int:
+    """Whole seconds of a `Duration`."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is not a duration; write it like 60s, 5m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str) or re.fullmatch(DECIMAL_PATTERN, value, re.ASCII) is None:
+        raise ValueError(f'{value!r} is not a decimal number written as text, like "0.75"')
+    return Decimal(value)
+
+
+DecimalText = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    WithJsonSchema({"type": "string", "pattern": DECIMAL_PATTERN, "maxLength": 32}),
+]
+"""A decimal number written as text, because JSON numbers lose digits."""
+
+
+def _int_or_text(value: Any, pattern: str, like: str) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None:
+        return value
+    raise ValueError(f"{value!r} is neither a whole number >= 0 nor text like {like}")
+
+
+Quantity = Annotated[
+    int | str,
+    BeforeValidator(lambda value: _int_or_text(value, QUANTITY_PATTERN, '"250m" or "512Mi"')),
+    WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "minimum": 0, "maxLength": 32},
+    ),
+]
+"""A Kubernetes resource quantity."""
+
+IntOrPercent = Annotated[
+    int | str,
+    BeforeValidator(lambda value: _int_or_text(value, PERCENT_PATTERN, '"25%"')),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": PERCENT_PATTERN, "minimum": 0, "maxLength": 4}),
+]
+"""A count or a share of the pods."""

@@ -1,0 +1,199 @@
+"""`spec`: what a person asks for. These types are the CRD; `crd.py` renders them.
+
+Every default and every rule exists once, here and in `workload.py` and `policy.py`: the schema carries it to the API
+server and pydantic applies the same one. A rule of more than one field is written in CEL beside its type and repeated
+as a validator, so that `ModelSpec` accepts exactly what the API server admits. Defaults that would stand in the way of
+a later `kubectl apply` are not stored (`NOT_STORED`): a stored `version.policy` would collide with an added
+`version.pin`.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from psm_operator.api.base import ApiModel
+from psm_operator.api.policy import (
+    Against,
+    Analysis,
+    AnalysisMetric,
+    MaxRegression,
+    OnApprovalRevoked,
+    OnNoTarget,
+    RollbackMode,
+    RollbackSpec,
+    Rollout,
+    Threshold,
+    Verification,
+)
+from psm_operator.api.quantities import Duration, seconds
+from psm_operator.api.schema import NOT_STORED, rules
+from psm_operator.api.workload import (
+    Autoscaling,
+    Disruption,
+    EnvVar,
+    IngressSpec,
+    Networking,
+    NetworkPolicySpec,
+    PredictorSpec,
+    Resources,
+    SecretName,
+    ServiceAccountSpec,
+    ServiceSpec,
+    Toleration,
+)
+
+MIN_INTERVAL_S = 15
+"""SageMaker's List calls are throttled per account; polling faster than this gains nothing and starves others."""
+
+GROUP_PATTERN = (
+    r"^(arn:aws(-[a-z]+)*:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package-group/)?"
+    r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
+)
+
+
+class VersionPolicy(StrEnum):
+    """How a version is chosen from the group."""
+
+    LATEST_APPROVED = "LatestApproved"
+
+
+class RegistryRef(ApiModel):
+    """Names a SageMaker model package group."""
+
+    model_package_group_name: Annotated[str, StringConstraints(max_length=170, pattern=GROUP_PATTERN)] = Field(
+        description="SageMaker model package group, by name or ARN; immutable, make another resource for another.",
+        json_schema_extra=rules(
+            (
+                "self == oldSelf",
+                "registry.modelPackageGroupName is immutable; make another resource for another group",
+            ),
+        ),
+    )
+    region: Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = Field(
+        description="AWS region of the group and of its artifacts. Immutable, as the group is.",
+        json_schema_extra=rules(
+            ("self == oldSelf", "registry.region is immutable; make another resource for another region"),
+        ),
+    )
+
+
+class VersionChoice(ApiModel):
+    """Which version of the group to serve: exactly one of `policy` and `pin`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.policy) != has(self.pin)", "set exactly one of version.policy and version.pin")
+        ),
+    )
+
+    policy: VersionPolicy | None = Field(
+        default=None,
+        description="LatestApproved: the newest Approved version that was not rejected; moves by itself.",
+    )
+    pin: Annotated[int, Field(ge=1, le=2147483647)] | None = Field(
+        default=None,
+        description="Serve exactly this version, even if it was rejected. Nothing moves by itself while it is set.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.policy is None) == (self.pin is None):
+            raise ValueError("set exactly one of version.policy and version.pin")
+        return self
+
+
+class ModelSpec(ApiModel):
+    """What to serve, how to run it, what it must prove, and how to go back."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(has(self.replicas) && has(self.autoscaling))",
+                "replicas and autoscaling exclude each other: remove one of them",
+            )
+        ),
+    )
+
+    suspend: bool = Field(default=False, description="Stop acting, keep reporting: nothing is written but status.")
+    interval: Duration = Field(
+        default="60s",
+        description="How often the registry is read, like 60s; at least 15s. Resources of one group share the reads.",
+        json_schema_extra=rules(("duration(self) >= duration('15s')", "interval must be at least 15s")),
+    )
+    registry: RegistryRef = Field(description="The SageMaker model package group to serve from.")
+    version: VersionChoice = Field(
+        default=VersionChoice(policy=VersionPolicy.LATEST_APPROVED),
+        description="Which version to serve: exactly one of policy and pin. Unset: policy LatestApproved.",
+        json_schema_extra=NOT_STORED,
+    )
+    predictor: PredictorSpec = Field(default=PredictorSpec(), description="The predictor's pods.")
+    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None, description="A fixed number of replicas, without autoscaling. Unset: autoscaling decides."
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None,
+        description="How replicas follow the load. Unset, with replicas unset too: from 2 to 10 by CPU and memory.",
+    )
+    disruption: Disruption = Field(default=Disruption(), description="How many pods a node drain may take at once.")
+    networking: Networking = Field(default=Networking(), description="How the predictor is reached.")
+    rollout: Rollout = Field(default=Rollout(), description="How a version comes into service.")
+    analysis: Analysis = Field(
+        default=Analysis(), description="What a version must prove to serve and to go on serving."
+    )
+    rollback: RollbackSpec = Field(default=RollbackSpec(), description="How the way back is taken.")
+    revision_history_limit: int = Field(
+        default=10, ge=1, le=100, description="Entries of status.history, and old ReplicaSets, that are kept."
+    )
+
+    @property
+    def interval_s(self) -> int:
+        """`interval` in seconds."""
+        return seconds(self.interval)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scale_by_load_unless_told(cls, data: Any) -> Any:
+        """Without a fixed number of replicas, autoscaling is on: it is None only where `replicas` is set."""
+        if isinstance(data, dict) and data.get("replicas") is None and data.get("autoscaling") is None:
+            return {**data, "autoscaling": Autoscaling()}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.replicas is not None and self.autoscaling is not None:
+            raise ValueError("replicas and autoscaling exclude each other")
+        if self.interval_s < MIN_INTERVAL_S:
+            raise ValueError(f"interval must be at least {MIN_INTERVAL_S}s")
+        return self
+
+
+__all__ = [
+    "Against",
+    "Analysis",
+    "AnalysisMetric",
+    "Autoscaling",
+    "Disruption",
+    "EnvVar",
+    "IngressSpec",
+    "MaxRegression",
+    "ModelSpec",
+    "NetworkPolicySpec",
+    "Networking",
+    "OnApprovalRevoked",
+    "OnNoTarget",
+    "PredictorSpec",
+    "RegistryRef",
+    "Resources",
+    "RollbackMode",
+    "RollbackSpec",
+    "Rollout",
+    "SecretName",
+    "ServiceAccountSpec",
+    "ServiceSpec",
+    "Threshold",
+    "Toleration",
+    "Verification",
+    "VersionChoice",
+    "VersionPolicy",
+]

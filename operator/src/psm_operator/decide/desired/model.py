@@ -1,0 +1,114 @@
+"""What the builders are given, and the names and labels that every child shares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from psm_operator.api.spec import Autoscaling, ModelSpec
+from psm_operator.values import Manifest, ObjectRef, ServeTarget
+
+API_VERSION: Final = "retail.mlops/v1alpha1"
+KIND: Final = "PriceSensitivityModel"
+
+MODEL_LABEL: Final = "retail.mlops/model"
+ROLE_LABEL: Final = "retail.mlops/role"
+VERSION_LABEL: Final = "retail.mlops/version"
+MANAGER: Final = "psm-operator"
+"""Value of app.kubernetes.io/managed-by, and the field manager of every server-side apply."""
+
+SERVING: Final = "serving"
+CANDIDATE: Final = "candidate"
+
+HTTP_PORT: Final = 8080
+"""Port of the predictor's container."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorDefaults:
+    """What the operator's own settings say of predictors.
+
+    Attributes:
+        image: used where `spec.predictor.image` is empty.
+        env: environment of every predictor, such as AWS_ENDPOINT_URL; `spec.predictor.env` wins.
+        image_pull_policy: as in a pod.
+    """
+
+    image: str
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    image_pull_policy: str = "IfNotPresent"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredModel:
+    """One model as it should run.
+
+    Attributes:
+        serving: what the Deployment runs; None before the first version is chosen.
+        candidate: what is verified in a pod of its own; None when nothing is.
+        scale_to_zero: keep the Deployment at no replicas, without autoscaler.
+        replicas_hint: the size to start with when the Deployment has to be made anew under an autoscaler.
+    """
+
+    ref: ObjectRef
+    uid: str
+    spec: ModelSpec
+    serving: ServeTarget | None
+    candidate: ServeTarget | None
+    defaults: PredictorDefaults
+    scale_to_zero: bool = False
+    replicas_hint: int | None = None
+
+    @property
+    def autoscaling(self) -> Autoscaling | None:
+        """The autoscaling in force: none at a fixed size, at zero, or before anything serves."""
+        return None if self.scale_to_zero or self.serving is None else self.spec.autoscaling
+
+
+def candidate_name(ref: ObjectRef) -> str:
+    """Name of the Deployment that verifies a candidate."""
+    return f"{ref.name}-candidate"
+
+
+def labels(ref: ObjectRef) -> dict[str, str]:
+    """Labels of every child and of every pod."""
+    return {
+        "app.kubernetes.io/name": "price-sensitivity-predictor",
+        "app.kubernetes.io/instance": ref.name,
+        "app.kubernetes.io/managed-by": MANAGER,
+        MODEL_LABEL: ref.name,
+    }
+
+
+def role_selector(ref: ObjectRef, role: str) -> dict[str, str]:
+    """Labels that pick the pods of one role; never changes, since a Deployment's selector cannot."""
+    return {MODEL_LABEL: ref.name, ROLE_LABEL: role}
+
+
+def serving_selector(ref: ObjectRef) -> str:
+    """The serving pods' selector as text, for `status.selector`."""
+    return ",".join(f"{key}={value}" for key, value in role_selector(ref, SERVING).items())
+
+
+def manifest(
+    model: DesiredModel, api_version: str, kind: str, name: str, *, annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    """A child's head: identity, labels, and the owner reference by which Kubernetes removes it with its model."""
+    metadata: Manifest = {
+        "name": name,
+        "namespace": model.ref.namespace,
+        "labels": labels(model.ref),
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": model.ref.name,
+                "uid": model.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

@@ -1,0 +1,155 @@
+"""The predictor's pod template: the same for serving and candidate pods, but for the role they are labelled with."""
+
+from copy import deepcopy
+from typing import Final
+from urllib.parse import urlsplit
+
+from psm_contract import environment
+from psm_operator.decide.desired.model import HTTP_PORT, VERSION_LABEL, DesiredModel, labels, role_selector
+from psm_operator.values import Manifest, ServeTarget
+
+CONTAINER: Final = "predictor"
+USER: Final = 10001
+GRACE_S: Final = 30
+"""SIGTERM to SIGKILL; covers the pause below and every request in flight."""
+DRAIN_S: Final = 5
+"""Pause before SIGTERM: long enough for endpoints and load balancers to notice that the pod is going."""
+SCRATCH_LIMIT: Final = "1Gi"
+"""Size of /tmp: the archive and what is unpacked from it."""
+
+
+def pod_template(model: DesiredModel, target: ServeTarget, role: str) -> Manifest:
+    """The pod template that serves `target`; label and annotation name the version, so a crash loses nothing."""
+    predictor = model.spec.predictor
+    spec: Manifest = {
+        "serviceAccountName": model.ref.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            _spread(model, role, "topology.kubernetes.io/zone"),
+            _spread(model, role, "kubernetes.io/hostname"),
+        ],
+        "containers": [_container(model, target)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}],
+    }
+    if predictor.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": secret.name} for secret in predictor.image_pull_secrets]
+    if predictor.node_selector:
+        spec["nodeSelector"] = dict(predictor.node_selector)
+    if predictor.tolerations:
+        spec["tolerations"] = [
+            toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in predictor.tolerations
+        ]
+    return {
+        "metadata": {
+            "labels": labels(model.ref) | role_selector(model.ref, role) | {VERSION_LABEL: str(target.version)},
+            "annotations": {
+                VERSION_LABEL: str(target.version),
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": str(HTTP_PORT),
+                "prometheus.io/path": "/metrics",
+            },
+        },
+        "spec": spec,
+    }
+
+
+def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
+    predictor = model.spec.predictor
+    return {
+        "name": CONTAINER,
+        "image": predictor.image or model.defaults.image,
+        "imagePullPolicy": model.defaults.image_pull_policy,
+        "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        "env": _env(model, target),
+        "resources": predictor.resources.model_dump(mode="json", exclude_defaults=True),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # A pod is ready once its artifact's golden rows were answered; until then liveness waits.
+        "startupProbe": _probe(
+            "/readyz", period_s=1, timeout_s=3, failures=model.spec.rollout.verification.timeout_seconds
+        ),
+        "readinessProbe": _probe("/readyz", period_s=5, timeout_s=3, failures=3),
+        # Slow under load is not dead: a full minute of silence before a restart.
+        "livenessProbe": _probe("/healthz", period_s=10, timeout_s=5, failures=6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_S}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # a volume of the pod's own
+    }
+
+
+def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
+    """Operator's settings first, then the user's, then what says which model this is: later wins."""
+    variables: dict[str, Manifest] = {}
+    ours = {
+        "AWS_REGION": model.spec.registry.region,
+        environment.ALLOW_JOBLIB: "0",
+        "WEB_CONCURRENCY": str(model.spec.predictor.workers),
+        **model.defaults.env,
+    }
+    for name, value in ours.items():
+        variables[name] = {"name": name, "value": value}
+    for variable in model.spec.predictor.env:
+        variables[variable.name] = deepcopy(variable.model_dump(mode="json", by_alias=True, exclude_none=True))
+    served = {
+        environment.MODEL_DATA_URL: target.model_data_url,
+        environment.MODEL_SHA256: target.sha256,
+        environment.MODEL_PACKAGE_ARN: target.arn,
+        environment.MODEL_PACKAGE_VERSION: str(target.version),
+    }
+    for name, value in served.items():
+        variables[name] = {"name": name, "value": value}
+    return list(variables.values())
+
+
+def endpoint_ports(model: DesiredModel) -> tuple[int, ...]:
+    """TCP ports, other than 443, that the predictor's AWS endpoints (AWS_ENDPOINT_URL…) are reached on, ascending."""
+    values = {name: value for name, value in model.defaults.env.items() if name.startswith("AWS_ENDPOINT_URL")}
+    for variable in model.spec.predictor.env:
+        if variable.name.startswith("AWS_ENDPOINT_URL"):
+            values[variable.name] = variable.value or ""
+    ports = {_port(value) for value in values.values()}
+    return tuple(sorted(port for port in ports if port is not None and port != HTTPS))
+
+
+HTTPS: Final = 443
+
+
+def _port(url: str) -> int | None:
+    """The TCP port of a URL; None where the text is no such URL, which the AWS SDK in the pod will report."""
+    try:
+        parts = urlsplit(url)
+        return parts.port or {"http": 80, "https": HTTPS}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def _probe(path: str, *, period_s: int, timeout_s: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": timeout_s,
+        "failureThreshold": failures,
+    }
+
+
+def _spread(model: DesiredModel, role: str, topology_key: str) -> Manifest:
+    """Spread evenly where that is possible; a full zone must not keep a pod from starting."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology_key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": role_selector(model.ref, role)},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
