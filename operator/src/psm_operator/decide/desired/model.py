@@ -15,7 +15,7 @@ MODEL_LABEL: Final = "retail.mlops/model"
 ROLE_LABEL: Final = "retail.mlops/role"
 VERSION_LABEL: Final = "retail.mlops/version"
 MANAGER: Final = "psm-operator"
-"""Value of app.kubernetes.io/managed-by, and the field manager of every server-side apply."""
+"""Value of app.kubernetes.io/managed-by."""
 
 SERVING: Final = "serving"
 CANDIDATE: Final = "candidate"

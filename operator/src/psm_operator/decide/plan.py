@@ -1,0 +1,83 @@
+"""PURE. Which children to write and which to delete, each with the reason that people read.
+
+Every manifest is stamped with a digest of itself. A live object that contains the manifest but bears another stamp
+still has fields that we once sent and no longer want: applying again removes them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Final
+
+from psm_operator.decide.difference import difference
+from psm_operator.values import Action, Apply, Delete, Manifest
+
+STAMP: Final = "retail.mlops/applied"
+"""Annotation with the digest of the manifest that was last applied."""
+
+AUTOSCALER: Final = "HorizontalPodAutoscaler"
+
+
+def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manifest]) -> tuple[Action, ...]:
+    """What turns the live children into the desired ones; nothing if they are that already.
+
+    An object on its way out is left alone: its disappearance is an event, and the next pass makes it anew.
+
+    Args:
+        desired: manifests, in the order in which to apply them.
+        live: what we own, by (kind, name).
+    """
+    wanted = {_key(manifest) for manifest in desired}
+    deletes = tuple(
+        _delete(manifest) for key, manifest in sorted(live.items()) if key not in wanted and not _is_going(manifest)
+    )
+    targets = (manifest["spec"]["scaleTargetRef"] for manifest in desired if manifest["kind"] == AUTOSCALER)
+    scaled = {(target["kind"], target["name"]) for target in targets}
+    applies = (_apply(manifest, live.get(_key(manifest)), scaled) for manifest in desired)
+    # An autoscaler goes first, or it would undo the size that the Deployment is given next.
+    first = tuple(action for action in deletes if action.kind == AUTOSCALER)
+    last = tuple(action for action in deletes if action.kind != AUTOSCALER)
+    return (*first, *(action for action in applies if action is not None), *last)
+
+
+def _apply(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, str]]) -> Apply | None:
+    made, digest = deepcopy(manifest), stamp(manifest)
+    if live is not None and _is_going(live):
+        return None
+    # An autoscaler does nothing at 0 replicas, so that size is ours to end; every other size is the autoscaler's.
+    if live is not None and _key(manifest) in scaled and live["spec"].get("replicas", 1) > 0:
+        del made["spec"]["replicas"]
+    reason = "absent" if live is None else difference(made, live) or _stamp_difference(digest, live)
+    if reason is None:
+        return None
+    made["metadata"].setdefault("annotations", {})[STAMP] = digest
+    return Apply(made, reason)
+
+
+def stamp(manifest: Manifest) -> str:
+    """Digest of a manifest, 16 hex digits; `spec.replicas` does not count, since it is not always sent."""
+    counted = dict(manifest)
+    if "spec" in manifest:
+        counted["spec"] = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stamp_difference(digest: str, live: Manifest) -> str | None:
+    there = (live["metadata"].get("annotations") or {}).get(STAMP)
+    if there == digest:
+        return None
+    return f"metadata.annotations[{STAMP}] is {there or 'absent'}, want {digest}: something in it is no longer wanted"
+
+
+def _delete(live: Manifest) -> Delete:
+    metadata = live["metadata"]
+    return Delete(live["apiVersion"], live["kind"], metadata["name"], metadata["uid"], "no longer wanted")
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _is_going(live: Manifest) -> bool:
+    return bool(live["metadata"].get("deletionTimestamp"))
