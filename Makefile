@@ -1,0 +1,74 @@
+# Every task of this repository. `make help` lists them. A fresh machine needs make and Python >= 3.11; the rest comes by itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/psm
+UV := $(or $(shell command -v uv 2>/dev/null),$(CACHE)/uv/bin/uv)
+RUN := $(UV) run --no-sync
+STAMP := .venv/.synced
+
+##@ Use
+
+.PHONY: demo
+demo: setup ## Run the whole product on real Kubernetes, step by step (CLUSTER=kind|current|node to choose where)
+	$(RUN) psm-local demo $(if $(CLUSTER),--cluster $(CLUSTER))
+
+.PHONY: down
+down: setup ## Stop what `make demo` left running
+	$(RUN) psm-local down
+
+##@ Develop
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv from the lock (brings uv if it is missing)
+
+$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+$(CACHE)/uv/bin/uv:
+	python3 -m venv $(CACHE)/uv
+	$(CACHE)/uv/bin/pip install --quiet 'uv>=0.9'
+
+.PHONY: check
+check: setup ## Lint, format, types, import boundaries, generated files (fast; what every commit passes)
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python -m psm_operator.api.crd --check
+
+.PHONY: fix
+fix: setup ## Let the linter and the formatter put right what they can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+.PHONY: crds
+crds: setup ## Write the CRD and its copy in the chart from the API types
+	$(RUN) python -m psm_operator.api.crd
+
+.PHONY: golden
+golden: setup ## Rewrite the golden manifests; review them in the diff
+	$(RUN) pytest tests/golden --golden-rewrite
+
+##@ Test
+
+.PHONY: test
+test: check ## Every test: unit, laws, golden, component (real API server), e2e (real node; needs root)
+	$(RUN) pytest
+	@if [ -n "$${CI:-}" ]; then git diff --exit-code; test -z "$$(git status --porcelain)"; fi
+
+.PHONY: test-fast
+test-fast: setup ## What needs no cluster: unit, laws, golden
+	$(RUN) pytest -m 'not component and not e2e'
+
+##@ Release
+
+.PHONY: changelog
+changelog: setup ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
+	$(RUN) towncrier build --yes --version $(VERSION)
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile

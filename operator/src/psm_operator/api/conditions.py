@@ -1,0 +1,134 @@
+"""Condition types and reasons. Both are API: alerts, Argo CD health checks and people match on them."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from psm_operator.api.base import ApiModel
+
+
+class ConditionType(StrEnum):
+    """The closed set of condition types; a new one is an API change."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    VERSION_RESOLVED = "VersionResolved"
+    AVAILABLE = "Available"
+    METRICS_HEALTHY = "MetricsHealthy"
+    UP_TO_DATE = "UpToDate"
+
+
+class ConditionStatus(StrEnum):
+    """Kubernetes' three values."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is, why a version was rejected, why an Event was recorded."""
+
+    SERVING = "Serving"
+    """The wanted version is served by every replica."""
+    RESOLVED = "Resolved"
+    """The registry named the version to serve."""
+    PENDING = "Pending"
+    """Nothing is served yet."""
+    VERIFYING = "Verifying"
+    """A candidate is proving itself outside the Service."""
+    PROGRESSING = "Progressing"
+    """The Deployment is moving to the candidate."""
+    SOAKING = "Soaking"
+    """The new version serves and is watched before it becomes the way back."""
+    ROLLING_BACK = "RollingBack"
+    """Traffic is moving back to an earlier version."""
+    ROLLED_BACK = "RolledBack"
+    """An earlier version serves again."""
+    PROMOTED = "Promoted"
+    """A version finished its soak and became the way back."""
+    SUPERSEDED = "Superseded"
+    """A newer version took the candidate's place."""
+    PINNED = "Pinned"
+    """spec.version.pin names the version; nothing moves by itself."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is true: nothing is written but status."""
+    DELETING = "Deleting"
+    """The resource is being deleted."""
+
+    NO_APPROVED_VERSION = "NoApprovedVersion"
+    """No version of the group is approved and not rejected."""
+    MODEL_PACKAGE_GROUP_NOT_FOUND = "ModelPackageGroupNotFound"
+    """The model package group does not exist in this account and region."""
+    VERSION_NOT_FOUND = "VersionNotFound"
+    """The pinned version is not in the group."""
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    """SageMaker could not be read; what runs goes on running."""
+    REGISTRY_THROTTLED = "RegistryThrottled"
+    """SageMaker asked us to slow down; what runs goes on running."""
+    ACCESS_DENIED = "AccessDenied"
+    """The operator's role may not read the group or the artifact."""
+
+    ARTIFACT_MISSING = "ArtifactMissing"
+    """The package's model.tar.gz does not exist."""
+    ARTIFACT_MISMATCH = "ArtifactMismatch"
+    """The object in S3 is not the one the package names."""
+    ARTIFACT_UNKNOWN = "ArtifactUnknown"
+    """S3 could not be asked about the artifact."""
+    DATA_VALIDATION_FAILED = "DataValidationFailed"
+    """The package says that its data validation failed, or does not say that it passed."""
+    METRIC_BELOW_THRESHOLD = "MetricBelowThreshold"
+    """A metric is below its absolute threshold."""
+    METRIC_REGRESSION = "MetricRegression"
+    """A metric is worse than the stable version's by more than is allowed."""
+    METRIC_INCONCLUSIVE = "MetricInconclusive"
+    """A metric is missing or not a number: neither pass nor fail."""
+    METRICS_PASS = "MetricsPass"  # noqa: S105  # a reason, not a password
+    """Every metric passes."""
+    APPROVAL_REVOKED = "ApprovalRevoked"
+    """The served version's approval was withdrawn."""
+    VERIFICATION_FAILED = "VerificationFailed"
+    """The candidate pod did not become ready."""
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    """The rollout did not finish in time."""
+    REJECTED = "Rejected"
+    """The version the policy would pick was rejected."""
+    NOT_CHECKED = "NotChecked"
+    """There is nothing to judge yet."""
+
+    NO_ROLLBACK_TARGET = "NoRollbackTarget"
+    """A rollback is due and no earlier version may be served."""
+    ROLLBACK_LIMIT_EXCEEDED = "RollbackLimitExceeded"
+    """More automatic switches in an hour than spec.rollback.maxPerHour."""
+    ROLLBACK_NOT_AUTOMATIC = "RollbackNotAutomatic"
+    """A rollback is due and spec.rollback.mode is not Automatic."""
+
+    AVAILABLE = "Available"
+    """Enough replicas answer."""
+    UNAVAILABLE = "Unavailable"
+    """Too few replicas answer."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """No replica is wanted."""
+    ADOPTION_CONFLICT = "AdoptionConflict"
+    """An object with a child's name exists and is not ours."""
+    CHILD_REJECTED = "ChildRejected"
+    """The API server refuses a child object."""
+    INVALID_SPEC = "InvalidSpec"
+    """The spec contradicts itself in a way the schema could not refuse."""
+    DEPENDENCY_UNAVAILABLE = "DependencyUnavailable"
+    """Something the operator needs is away; it retries by itself."""
+    REPAIRED = "Repaired"
+    """A child differed from what it should be and was put right."""
+
+
+class Condition(ApiModel):
+    """One standard Kubernetes condition (metav1.Condition)."""
+
+    type: ConditionType = Field(description="Condition type; one entry per type.")
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: Reason = Field(description="Why, as one word that alerts may match on.")
+    message: str = Field(description="Why, as a sentence for people: what, which value, what to do.")
+    observed_generation: int = Field(description="Generation of the resource that this condition speaks about.")
+    last_transition_time: datetime = Field(description="When `status` last changed.")

@@ -1,0 +1,157 @@
+"""`status`: what is served, what is on its way, what was rejected, and why.
+
+Written only by `report`, decided only by `decide`. Values that change at every poll live in Prometheus, not here.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from psm_operator.api.base import ApiModel
+from psm_operator.api.conditions import Condition, Reason
+
+
+class Phase(StrEnum):
+    """A summary for people; conditions are the truth."""
+
+    PENDING = "Pending"
+    VERIFYING = "Verifying"
+    PROGRESSING = "Progressing"
+    SOAKING = "Soaking"
+    READY = "Ready"
+    ROLLING_BACK = "RollingBack"
+    BLOCKED = "Blocked"
+    SUSPENDED = "Suspended"
+    DEGRADED = "Degraded"
+
+
+class Stage(StrEnum):
+    """How far a candidate has come."""
+
+    VERIFYING = "Verifying"
+    PROGRESSING = "Progressing"
+    SOAKING = "Soaking"
+
+
+class HistoryResult(StrEnum):
+    """How a version's turn ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    REJECTED = "Rejected"
+
+
+class MetricValue(ApiModel):
+    """One metric of a version as the registry gave it, judged."""
+
+    name: str = Field(description="Metric name.")
+    value: str = Field(description="Value as the registry wrote it; empty when it is missing.")
+    verdict: str = Field(description="Pass, Fail, Inconclusive or Error.")
+
+
+class Desired(ApiModel):
+    """The version that the policy would pick, rejections ignored."""
+
+    version: int = Field(description="Model package version.")
+    arn: str = Field(description="Model package ARN.")
+
+
+class Served(ApiModel):
+    """A version that is or was served, with what is needed to serve it again."""
+
+    version: int = Field(description="Model package version.")
+    arn: str = Field(description="Model package ARN.")
+    model_data_url: str = Field(description="S3 URL of model.tar.gz.")
+    sha256: str = Field(default="", description="Digest of model.tar.gz as hex; empty when the package does not say.")
+    deployed_at: datetime | None = Field(default=None, description="When every replica served it.")
+    metrics: tuple[MetricValue, ...] = Field(default=(), description="Its metrics, judged.")
+
+
+class Candidate(Served):
+    """A version on its way to be served."""
+
+    stage: Stage = Field(description="Verifying, Progressing or Soaking.")
+    started_at: datetime = Field(description="When this stage began.")
+    proving_since: datetime | None = Field(
+        default=None, description="When the gates were passed and the candidate pod was asked for."
+    )
+
+
+class Rejection(ApiModel):
+    """A version that is not to be served again until it is re-approved or pinned."""
+
+    version: int = Field(description="Model package version.")
+    reason: Reason = Field(description="Why it was rejected.")
+    message: str = Field(description="Why it was rejected, with values.")
+    at: datetime = Field(description="When it was rejected.")
+    fingerprint: str = Field(
+        description="Identifies the approval and artifact that were rejected; another one clears the rejection."
+    )
+    revoked: bool = Field(
+        default=False, description="Its approval was seen withdrawn since; approving it again clears the rejection."
+    )
+
+
+class HistoryEntry(ApiModel):
+    """One thing that happened to a version; newest first."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
+    )
+
+    version: int = Field(description="Model package version this entry is about.")
+    result: HistoryResult = Field(description="Promoted, RolledBack or Rejected.")
+    reason: Reason = Field(description="Why.")
+    from_: int | None = Field(default=None, description="Version served before.")
+    to: int | None = Field(default=None, description="Version served after.")
+    at: datetime = Field(description="When.")
+    served: Served | None = Field(
+        default=None, description="What is needed to serve this version again; only of promoted versions."
+    )
+
+
+class Rollback(ApiModel):
+    """The last rollback; unfinished while `finishedAt` is absent."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
+    )
+
+    id: str = Field(description="Identifies the rollback; a retry after a crash keeps it.")
+    from_: int = Field(description="Version that failed.")
+    to: Served = Field(description="Version gone back to.")
+    reason: Reason = Field(description="What triggered it.")
+    message: str = Field(description="What triggered it, with values.")
+    started_at: datetime = Field(description="When the intent was written.")
+    finished_at: datetime | None = Field(default=None, description="When every replica served the target.")
+
+
+class ModelStatus(ApiModel):
+    """The whole status."""
+
+    observed_generation: int | None = Field(
+        default=None, description="Generation of the spec that the last pass acted upon."
+    )
+    phase: Phase | None = Field(default=None, description="A summary for people; conditions are the truth.")
+    message: str = Field(default="", description="One sentence: what is served and what stands in the way of more.")
+    desired: Desired | None = Field(default=None, description="The version the policy would pick, rejections ignored.")
+    candidate: Candidate | None = Field(default=None, description="The version on its way.")
+    current: Served | None = Field(default=None, description="The version being served.")
+    stable: Served | None = Field(default=None, description="The last version that finished its soak: the way back.")
+    rejected: tuple[Rejection, ...] = Field(
+        default=(), max_length=50, description="Versions not to be served again, newest first."
+    )
+    history: tuple[HistoryEntry, ...] = Field(default=(), max_length=100, description="What happened, newest first.")
+    rollback: Rollback | None = Field(default=None, description="The last rollback.")
+    replicas: int | None = Field(default=None, description="Replicas that exist.")
+    ready_replicas: int | None = Field(default=None, description="Replicas that answer.")
+    selector: str | None = Field(
+        default=None, description="Label selector of the serving pods, for the scale subresource."
+    )
+    url: str | None = Field(default=None, description="Where to send requests.")
+    last_handled_reconcile_at: str | None = Field(
+        default=None, description="Echo of annotation retail.mlops/requestedAt."
+    )
+    conditions: tuple[Condition, ...] = Field(default=(), description="Standard conditions, one per type.")

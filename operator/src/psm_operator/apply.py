@@ -1,0 +1,92 @@
+"""Carries out a plan's writes: server-side apply and deletes, refusing what is not ours."""
+
+from psm_operator.api.conditions import Reason
+from psm_operator.errors import Stalled
+from psm_operator.ports import FIELD_MANAGER, Cluster
+from psm_operator.values import Apply, Delete, Manifest, ObjectRef, Observation, Plan
+
+REPLICAS_MANAGER = "psm-operator-initial-replicas"
+"""Keeps `spec.replicas` alive between our last word on it and the autoscaler's first.
+
+Server-side apply removes a field that its only owner stops sending, and the API server then defaults replicas to 1. Before we
+stop sending it, this second manager takes it over; the autoscaler's first write takes it from there.
+"""
+
+
+async def apply_plan(seen: Observation, plan: Plan, cluster: Cluster) -> Stalled | None:
+    """Write every action in order.
+
+    Returns:
+        What only a person can end, if anything: an object with a child's name exists and is not ours (`AdoptionConflict`; nothing
+        was written), or the API server refuses a child (`ChildRejected`).
+
+    Raises:
+        Retryable: the API server is away or busy; the next pass goes on from here.
+    """
+    try:
+        await _apply_all(seen, plan, cluster)
+    except Stalled as stall:
+        return stall
+    return None
+
+
+async def _apply_all(seen: Observation, plan: Plan, cluster: Cluster) -> None:
+    await _refuse_foreign(seen, plan, cluster)
+    for action in plan.actions:
+        match action:
+            case Apply(manifest=manifest):
+                await _apply(seen, manifest, cluster)
+            case Delete():
+                ref = ObjectRef(seen.ref.namespace, action.name)
+                await cluster.delete(action.api_version, action.kind, ref, action.uid)
+
+
+async def _refuse_foreign(seen: Observation, plan: Plan, cluster: Cluster) -> None:
+    """What we are about to create may exist already, made by somebody else; the watch cache knows only ours."""
+    foreign = []
+    for action in plan.actions:
+        if not isinstance(action, Apply):
+            continue
+        manifest = action.manifest
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if (kind, name) in seen.children:
+            continue
+        existing = await cluster.lookup(manifest["apiVersion"], kind, ObjectRef(seen.ref.namespace, name))
+        if existing is not None and not _is_controlled_by(existing, seen.uid):
+            foreign.append(f"{kind}/{name}")
+    if foreign:
+        message = f"{', '.join(foreign)} exists and is not ours; delete it or choose another name for this model"
+        raise Stalled(Reason.ADOPTION_CONFLICT, message)
+
+
+def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
+    owners = manifest["metadata"].get("ownerReferences") or []
+    return any(owner.get("controller") and owner["uid"] == uid for owner in owners)
+
+
+async def _apply(seen: Observation, manifest: Manifest, cluster: Cluster) -> None:
+    live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
+    if live is not None and must_hand_over_replicas(manifest, live):
+        await cluster.apply(_replicas_only(live), field_manager=REPLICAS_MANAGER)
+    await cluster.apply(manifest)
+
+
+def must_hand_over_replicas(manifest: Manifest, live: Manifest) -> bool:
+    """Whether we own the live replicas, nobody else does, and the manifest no longer sends them."""
+    if manifest["kind"] != "Deployment" or "replicas" in manifest["spec"]:
+        return False
+    owners = {
+        entry.get("manager")
+        for entry in live["metadata"].get("managedFields") or []
+        if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+    }
+    return owners == {FIELD_MANAGER}
+
+
+def _replicas_only(live: Manifest) -> Manifest:
+    return {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        "metadata": {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]},
+        "spec": {"replicas": live["spec"]["replicas"]},
+    }

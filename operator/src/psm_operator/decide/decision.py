@@ -1,0 +1,71 @@
+"""The decision as a whole: settle the release, say what the children should be, and sum it up for people."""
+
+from psm_operator.api.policy import OnApprovalRevoked, OnNoTarget
+from psm_operator.api.status import ModelStatus, Served, Stage
+from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
+from psm_operator.decide.plan import actions
+from psm_operator.decide.release import settle
+from psm_operator.decide.rollback import Blocked, rollback_decision
+from psm_operator.decide.scene import serving_target
+from psm_operator.decide.summary import summarise
+from psm_operator.decide.timing import refresh_registry_after_s, requeue_after_s
+from psm_operator.decide.verdict import is_revocation_confirmed
+from psm_operator.values import Observation, Plan, ServeTarget
+
+
+def decide(seen: Observation, defaults: PredictorDefaults) -> Plan:
+    """Turn one complete observation into a plan. Pure: the same observation gives the same plan.
+
+    Args:
+        seen: everything that may be known.
+        defaults: what the operator's installation gives every predictor (image, environment).
+    """
+    release = settle(seen)
+    blocked = rollback_decision(seen, release)
+    wanted = children(desired_model(seen, release, defaults))
+    writes = () if seen.spec.suspend or seen.foreign else actions(wanted, seen.children)
+    status, conditions = summarise(seen, release, blocked if isinstance(blocked, Blocked) else None)
+    return Plan(
+        release=status,
+        actions=writes,
+        conditions=conditions,
+        requeue_after_s=requeue_after_s(seen, release),
+        refresh_registry_after_s=refresh_registry_after_s(seen, release),
+    )
+
+
+def desired_model(seen: Observation, release: ModelStatus, defaults: PredictorDefaults) -> DesiredModel:
+    """What the children are to express."""
+    candidate = release.candidate
+    proves = candidate is not None and candidate.stage is Stage.VERIFYING and candidate.proving_since is not None
+    return DesiredModel(
+        ref=seen.ref,
+        uid=seen.uid,
+        spec=seen.spec,
+        serving=_serve_target(serving_target(release)),
+        candidate=_serve_target(candidate) if proves and seen.spec.rollout.verification.enabled else None,
+        scale_to_zero=is_scaled_to_zero(seen, release),
+        replicas_hint=seen.replicas_hint,
+        defaults=defaults,
+    )
+
+
+def is_scaled_to_zero(seen: Observation, release: ModelStatus) -> bool:
+    """Whether policy prefers no answer to an answer of the version that serves."""
+    blocked = rollback_decision(seen, release)
+    if isinstance(blocked, Blocked) and seen.spec.rollback.on_no_target is OnNoTarget.SCALE_TO_ZERO:
+        return True
+    serving = serving_target(release)
+    is_revoked = (
+        serving is not None and seen.evidence.version == serving.version and is_revocation_confirmed(seen.evidence)
+    )
+    is_automatic = seen.spec.version.pin is None
+    return is_revoked and is_automatic and seen.spec.rollback.on_approval_revoked is OnApprovalRevoked.SCALE_TO_ZERO
+
+
+def _serve_target(served: Served | None) -> ServeTarget | None:
+    if served is None:
+        return None
+    return ServeTarget(
+        version=served.version, arn=served.arn, model_data_url=served.model_data_url, sha256=served.sha256
+    )

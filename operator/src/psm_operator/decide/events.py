@@ -1,0 +1,93 @@
+"""Kubernetes Events, derived from the status and not from transitions: a crash neither loses nor doubles one.
+
+Every Event has a key made of what happened and when; the recorder names the object after the key, so a second attempt is refused
+by the API server. Only what is younger than `FRESH` is recorded: Events expire, and a restart must not bring old ones back.
+"""
+
+from datetime import datetime, timedelta
+
+from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Stage
+from psm_operator.values import Action, Apply, Event, Observation
+
+FRESH = timedelta(minutes=10)
+
+
+def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> tuple[Event, ...]:
+    """Every Event that the status and the planned writes warrant now."""
+    found = [_of_history(entry, status) for entry in status.history if _is_fresh(seen, entry.at)]
+    found += _of_candidate(seen, status) + _of_rollback(seen, status) + _of_stall(seen, status)
+    return tuple(found + _of_repairs(seen, status, actions))
+
+
+def _is_fresh(seen: Observation, at: datetime) -> bool:
+    return seen.now - at < FRESH
+
+
+def _of_history(entry: HistoryEntry, status: ModelStatus) -> Event:
+    key = f"{entry.result.value}/{entry.version}/{entry.at.isoformat()}"
+    why = next((old.message for old in status.rejected if old.version == entry.version), entry.reason.value)
+    match entry.result:
+        case HistoryResult.PROMOTED:
+            return Event("Normal", Reason.PROMOTED, f"version {entry.version} finished its soak", key)
+        case HistoryResult.REJECTED:
+            return Event("Warning", entry.reason, f"version {entry.version} rejected: {why}", key)
+        case HistoryResult.ROLLED_BACK:
+            message = f"rolling back from version {entry.from_} to {entry.to}: {why}"
+            return Event("Warning", Reason.ROLLING_BACK, message, key)
+
+
+def _of_candidate(seen: Observation, status: ModelStatus) -> list[Event]:
+    candidate = status.candidate
+    if candidate is None or not _is_fresh(seen, candidate.started_at):
+        return []
+    key = f"{candidate.stage.value}/{candidate.version}/{candidate.started_at.isoformat()}"
+    match candidate.stage:
+        case Stage.VERIFYING:
+            return [Event("Normal", Reason.VERIFYING, f"verifying version {candidate.version}", key)]
+        case Stage.PROGRESSING:
+            return [Event("Normal", Reason.PROGRESSING, f"moving traffic to version {candidate.version}", key)]
+        case Stage.SOAKING:
+            return [Event("Normal", Reason.SERVING, f"every replica serves version {candidate.version}", key)]
+
+
+def _of_rollback(seen: Observation, status: ModelStatus) -> list[Event]:
+    rollback = status.rollback
+    if rollback is None or rollback.finished_at is None or not _is_fresh(seen, rollback.finished_at):
+        return []
+    if status.current is None or status.current.version != rollback.to.version:
+        return []
+    message = f"version {rollback.to.version} serves again instead of {rollback.from_}"
+    return [Event("Normal", Reason.ROLLED_BACK, message, f"RolledBack/{rollback.id}")]
+
+
+def _of_stall(seen: Observation, status: ModelStatus) -> list[Event]:
+    for condition in status.conditions:
+        is_stalled = condition.type is ConditionType.STALLED and condition.status is ConditionStatus.TRUE
+        if is_stalled and _is_fresh(seen, condition.last_transition_time):
+            key = f"Stalled/{condition.reason.value}/{condition.last_transition_time.isoformat()}"
+            return [Event("Warning", condition.reason, condition.message, key)]
+    return []
+
+
+def _of_repairs(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> list[Event]:
+    """Writes that neither the spec nor the release asked for put right what somebody else changed."""
+    is_settled = seen.status.observed_generation == seen.generation and release_of(seen.status) == release_of(status)
+    if not is_settled:
+        return []
+    repairs = [action for action in actions if isinstance(action, Apply)]
+    return [
+        Event(
+            "Normal",
+            Reason.REPAIRED,
+            f"{action.manifest['kind']} {action.manifest['metadata']['name']}: {action.reason}",
+            f"Repaired/{action.manifest['kind']}/{action.reason}/{seen.now.isoformat()}",
+        )
+        for action in repairs
+    ]
+
+
+def release_of(status: ModelStatus) -> tuple[object, ...]:
+    """The part of a status that a crash must not lose: what serves, what is on its way, what was rejected and what happened."""
+    current = status.current.version if status.current is not None else None
+    return status.candidate, current, status.stable, status.rollback, status.rejected, status.history

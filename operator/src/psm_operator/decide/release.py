@@ -1,0 +1,280 @@
+"""The release state machine: an ordered tuple of rules, run until none of them has anything left to say.
+
+Each rule takes the observation and the status so far and returns the status, changed or as it was. Running to the fixpoint makes
+deciding twice on one observation change nothing.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from psm_operator.api.conditions import Reason
+from psm_operator.api.status import (
+    Candidate,
+    Desired,
+    HistoryEntry,
+    HistoryResult,
+    ModelStatus,
+    Rejection,
+    Rollback,
+    Served,
+    Stage,
+)
+from psm_operator.decide.gates import first_finding, verification_finding
+from psm_operator.decide.rollback import Go, rollback_decision
+from psm_operator.decide.scene import (
+    as_served,
+    candidate_from,
+    is_complete,
+    is_rolling_back,
+    known,
+    package_of,
+    policy_choice,
+    serving_target,
+    summary_of,
+)
+from psm_operator.values import Approval, Observation
+
+Rule = Callable[[Observation, ModelStatus], ModelStatus]
+
+MAX_REJECTIONS = 50
+"""As many as the API type holds; the oldest go first."""
+MAX_STEPS = 32
+"""Far above the longest chain of rules one observation can set off; a bound, so that a bug cannot hang the operator."""
+
+
+def settle(seen: Observation) -> ModelStatus:
+    """Apply the rules until nothing changes."""
+    status = seen.status
+    if seen.spec.suspend:
+        return note_desired(seen, status)
+    for _ in range(MAX_STEPS):
+        after = _first_change(seen, status)
+        if after == status:
+            break
+        status = after
+    return status
+
+
+def _first_change(seen: Observation, status: ModelStatus) -> ModelStatus:
+    for rule in RULES:
+        after = rule(seen, status)
+        if after != status:
+            return after
+    return status
+
+
+def note_desired(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """`desired` is what the policy would pick if nothing had been rejected; kept while the registry is unknown."""
+    if known(seen) is None:
+        return status
+    row = policy_choice(seen, status, ignore_rejections=True)
+    return _with(status, desired=Desired(version=row.version, arn=row.arn) if row is not None else None)
+
+
+def clear_rejections(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """A rejection ends with a re-approval (seen withdrawn, then approved; or another note or artifact) or a pin."""
+    if known(seen) is None:
+        return status
+    kept = []
+    for entry in status.rejected:
+        row = summary_of(seen, entry.version)
+        package = package_of(seen, entry.version)
+        is_approved = row is not None and row.approval is Approval.APPROVED
+        is_another = package is not None and entry.fingerprint not in ("", package.fingerprint)
+        if entry.version == seen.spec.version.pin or (is_approved and (entry.revoked or is_another)):
+            continue
+        withdrawn = row is not None and not is_approved
+        kept.append(entry.model_copy(update={"revoked": entry.revoked or withdrawn}))
+    return _with(status, rejected=tuple(kept))
+
+
+def finish_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """The rollback has arrived when every replica serves its target."""
+    rollback = status.rollback
+    if rollback is None or not is_rolling_back(status) or not is_complete(seen.serving, rollback.to.version):
+        return status
+    target = rollback.to.model_copy(update={"deployed_at": seen.now})
+    done = rollback.model_copy(update={"finished_at": seen.now})
+    return _with(status, rollback=done, current=target, stable=target)
+
+
+def start_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """Write the intent: reject the version that failed and name where to go."""
+    decision = rollback_decision(seen, status)
+    failed = serving_target(status)
+    if not isinstance(decision, Go) or failed is None:
+        return status
+    trigger, target = decision.trigger, decision.target
+    rollback = Rollback(
+        id=f"{failed.version}-{target.version}-{seen.now:%Y%m%dT%H%M%SZ}",
+        from_=failed.version,
+        to=target,
+        reason=trigger.reason,
+        message=trigger.message,
+        started_at=seen.now,
+    )
+    entry = HistoryEntry(
+        version=failed.version,
+        result=HistoryResult.ROLLED_BACK,
+        reason=trigger.reason,
+        from_=failed.version,
+        to=target.version,
+        at=seen.now,
+    )
+    rejected = _reject(seen, status, failed, trigger.reason, trigger.message)
+    return _with(rejected, rollback=rollback, candidate=None, history=_remember(seen, rejected, entry))
+
+
+def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """A candidate goes when the policy wants another version, or when it is no longer approved before it served."""
+    candidate = status.candidate
+    if candidate is None or known(seen) is None:
+        return status
+    wanted = policy_choice(seen, status)
+    if seen.spec.version.pin is not None:
+        return status if candidate.version == seen.spec.version.pin else _with(status, candidate=None)
+    row = summary_of(seen, candidate.version)
+    if candidate.stage is Stage.VERIFYING and (row is None or row.approval is not Approval.APPROVED):
+        return _with(status, candidate=None)
+    is_superseded = wanted is not None and wanted.version > candidate.version
+    if is_superseded and not _is_only_hope(seen, status, candidate):
+        return _with(status, candidate=None)
+    return status
+
+
+def _is_only_hope(seen: Observation, status: ModelStatus, candidate: Candidate) -> bool:
+    """A first version that is still starting is left to arrive: taking it down would serve nothing."""
+    if candidate.stage is not Stage.PROGRESSING or status.current is not None:
+        return False
+    return seen.serving is None or not seen.serving.deadline_exceeded
+
+
+def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """A verifying candidate is rejected, waits, or goes on to take traffic."""
+    candidate = status.candidate
+    if candidate is None or candidate.stage is not Stage.VERIFYING:
+        return status
+    package = package_of(seen, candidate.version)
+    if package is None:
+        return status
+    finding = first_finding(seen, status, package)
+    if finding is None and candidate.proving_since is None:
+        return _with(status, candidate=candidate.model_copy(update={"proving_since": seen.now}))
+    finding = finding or verification_finding(seen, candidate)
+    if finding is None:
+        return _take_traffic(seen, status, candidate_from(package, Stage.PROGRESSING, seen))
+    if not finding.is_final or seen.spec.version.pin is not None:
+        return status
+    entry = HistoryEntry(version=candidate.version, result=HistoryResult.REJECTED, reason=finding.reason, at=seen.now)
+    rejected = _reject(seen, status, candidate, finding.reason, finding.message)
+    return _with(rejected, candidate=None, history=_remember(seen, rejected, entry))
+
+
+def _take_traffic(seen: Observation, status: ModelStatus, candidate: Candidate) -> ModelStatus:
+    rollback = status.rollback
+    if rollback is not None and is_rolling_back(status):
+        rollback = rollback.model_copy(update={"finished_at": seen.now})
+    return _with(status, candidate=candidate, rollback=rollback)
+
+
+def finish_progress(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """Every replica serves the candidate: it becomes current and its soak begins."""
+    candidate = status.candidate
+    if (
+        candidate is None
+        or candidate.stage is not Stage.PROGRESSING
+        or not is_complete(seen.serving, candidate.version)
+    ):
+        return status
+    current = as_served(candidate).model_copy(update={"deployed_at": seen.now})
+    soaking = candidate.model_copy(update={"stage": Stage.SOAKING, "started_at": seen.now})
+    return _with(status, current=current, candidate=soaking)
+
+
+def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """A version that was watched for `soak` without a finding becomes the way back; unknown promotes nothing."""
+    candidate = status.candidate
+    if candidate is None or candidate.stage is not Stage.SOAKING or known(seen) is None or status.current is None:
+        return status
+    if seen.now - candidate.started_at < timedelta(seconds=seen.spec.rollout.soak_s) or _is_under_suspicion(seen):
+        return status
+    entry = HistoryEntry(
+        version=candidate.version,
+        result=HistoryResult.PROMOTED,
+        reason=Reason.PROMOTED,
+        from_=status.stable.version if status.stable is not None else None,
+        to=candidate.version,
+        at=seen.now,
+        served=status.current,
+    )
+    return _with(status, stable=status.current, candidate=None, history=_remember(seen, status, entry))
+
+
+def _is_under_suspicion(seen: Observation) -> bool:
+    evidence = seen.evidence
+    return evidence.revoked_since is not None or bool(evidence.metric_failures) or evidence.invalid_data_reads > 0
+
+
+def choose_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """The policy's choice becomes the candidate when it is not what serves; by itself only forwards, after the cooldown."""
+    row = policy_choice(seen, status)
+    package = package_of(seen, row.version) if row is not None else None
+    if package is None or status.candidate is not None or (is_rolling_back(status) and not _may_leave_rollback(seen)):
+        return status
+    if status.current is not None and package.version == status.current.version:
+        return status
+    if seen.spec.version.pin is None and (_is_backwards(status, package.version) or is_cooling_down(seen, status)):
+        return status
+    return _with(status, candidate=candidate_from(package, Stage.VERIFYING, seen))
+
+
+def _may_leave_rollback(seen: Observation) -> bool:
+    """A person's pin, or a target that does not come up, ends the wait for a rollback to arrive."""
+    return seen.spec.version.pin is not None or (seen.serving is not None and seen.serving.deadline_exceeded)
+
+
+def _is_backwards(status: ModelStatus, version: int) -> bool:
+    return status.current is not None and version < status.current.version
+
+
+def is_cooling_down(seen: Observation, status: ModelStatus) -> bool:
+    """Whether the last rollback is so recent that nothing new may start by itself."""
+    if status.rollback is None or status.rollback.finished_at is None:
+        return False
+    return seen.now - status.rollback.finished_at < timedelta(seconds=seen.spec.rollback.cooldown_s)
+
+
+RULES: tuple[Rule, ...] = (
+    note_desired,
+    clear_rejections,
+    finish_rollback,
+    start_rollback,
+    drop_candidate,
+    judge_candidate,
+    finish_progress,
+    finish_soak,
+    choose_candidate,
+)
+
+
+def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reason, message: str) -> ModelStatus:
+    package = package_of(seen, served.version)
+    row = summary_of(seen, served.version)
+    entry = Rejection(
+        version=served.version,
+        reason=reason,
+        message=message,
+        at=seen.now,
+        fingerprint=package.fingerprint if package is not None else "",
+        revoked=row is not None and row.approval is not Approval.APPROVED,
+    )
+    others = tuple(old for old in status.rejected if old.version != served.version)
+    return _with(status, rejected=(entry, *others)[:MAX_REJECTIONS])
+
+
+def _remember(seen: Observation, status: ModelStatus, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
+    return (entry, *status.history)[: seen.spec.revision_history_limit]
+
+
+def _with(status: ModelStatus, **changes: object) -> ModelStatus:
+    return status.model_copy(update=changes)

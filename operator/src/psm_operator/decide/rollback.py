@@ -1,0 +1,194 @@
+"""When to go back, and where to: an ordered chain of triggers, and a walk over the versions that served before."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from psm_operator.api.conditions import Reason
+from psm_operator.api.policy import OnApprovalRevoked, RollbackMode
+from psm_operator.api.status import HistoryResult, ModelStatus, Served, Stage
+from psm_operator.decide.scene import (
+    artifact_of,
+    is_rejected,
+    is_rolling_back,
+    known,
+    package_of,
+    serving_target,
+    summary_of,
+)
+from psm_operator.decide.verdict import is_regression, is_revocation_confirmed, judge_metrics, metric_value
+from psm_operator.values import Approval, ArtifactState, Observation, Outcome
+
+CONFIRMING_READS = 2
+"""Reads in a row that must agree before a package's word on its data counts against it."""
+LIMIT_WINDOW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Why the served version must go; `metric` names the gate that fired, if it was one."""
+
+    reason: Reason
+    message: str
+    metric: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Go back to `target` because of `trigger`."""
+
+    trigger: Trigger
+    target: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A rollback is due and must not happen: keep serving, tell people."""
+
+    trigger: Trigger
+    reason: Reason
+    message: str
+
+
+Check = Callable[[Observation, ModelStatus, Served], Trigger | None]
+
+
+def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:
+    """The served version's approval was withdrawn, confirmed by a second read."""
+    if seen.spec.rollback.on_approval_revoked is not OnApprovalRevoked.ROLLBACK:
+        return None
+    if seen.evidence.version != serving.version or not is_revocation_confirmed(seen.evidence):
+        return None
+    row = summary_of(seen, serving.version)
+    word = row.approval.value if row is not None else "withdrawn"
+    return Trigger(Reason.APPROVAL_REVOKED, f"approval of version {serving.version} is now {word}")
+
+
+def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:
+    """The served version's package says that its data validation failed."""
+    evidence = seen.evidence
+    if not seen.spec.analysis.require_data_validation or evidence.version != serving.version:
+        return None
+    if evidence.invalid_data_reads < CONFIRMING_READS:
+        return None
+    return Trigger(Reason.DATA_VALIDATION_FAILED, f"version {serving.version} says psm.data_validation=failed")
+
+
+def metric_failing(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
+    """A metric failed `failureLimit` times in a row."""
+    if seen.evidence.version != serving.version:
+        return None
+    package = package_of(seen, serving.version)
+    if package is None:
+        return None
+    stable = package_of(seen, status.stable.version) if status.stable is not None else None
+    for verdict in judge_metrics(seen.spec.analysis, package, stable):
+        count = seen.evidence.metric_failures.get(verdict.metric, 0)
+        if verdict.outcome is Outcome.FAIL and count >= seen.spec.analysis.failure_limit:
+            regressed = is_regression(seen.spec.analysis, verdict)
+            reason = Reason.METRIC_REGRESSION if regressed else Reason.METRIC_BELOW_THRESHOLD
+            return Trigger(reason, f"{verdict.message} in version {serving.version}", verdict.metric)
+    return None
+
+
+def progress_deadline_exceeded(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
+    """The rollout of a candidate did not finish in time."""
+    candidate = status.candidate
+    if candidate is None or candidate.stage is not Stage.PROGRESSING or seen.serving is None:
+        return None
+    if seen.serving.version != serving.version or not seen.serving.deadline_exceeded:
+        return None
+    why = f": {seen.serving.failure}" if seen.serving.failure else ""
+    limit = seen.spec.rollout.progress_deadline_seconds
+    return Trigger(
+        Reason.PROGRESS_DEADLINE_EXCEEDED, f"version {serving.version} was not available within {limit} s{why}"
+    )
+
+
+TRIGGERS: tuple[Check, ...] = (approval_revoked, data_validation_failed, metric_failing, progress_deadline_exceeded)
+
+
+def rollback_decision(seen: Observation, status: ModelStatus) -> Go | Blocked | None:
+    """Whether the served version must go now, and where to.
+
+    An unknown registry, a pin, `suspend` and mode Disabled answer None: unknown never moves anything, and a person has the word.
+    """
+    serving = serving_target(status)
+    if serving is None or not _may_act(seen):
+        return None
+    found = (check(seen, status, serving) for check in TRIGGERS)
+    trigger = next((t for t in found if t is not None), None)
+    return _answer(seen, status, serving, trigger) if trigger is not None else None
+
+
+def _may_act(seen: Observation) -> bool:
+    spec = seen.spec
+    is_ours = spec.version.pin is None and not spec.suspend and spec.rollback.mode is not RollbackMode.DISABLED
+    return is_ours and known(seen) is not None
+
+
+def _answer(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Go | Blocked:
+    rules = seen.spec.rollback
+    if rules.mode is not RollbackMode.AUTOMATIC:
+        message = f"{trigger.message}; spec.rollback.mode is {rules.mode.value}: pin a version to move"
+        return Blocked(trigger, Reason.ROLLBACK_NOT_AUTOMATIC, message)
+    if recent_rollbacks(seen, status) >= rules.max_per_hour:
+        limit = f"already {rules.max_per_hour} rollbacks within an hour (spec.rollback.maxPerHour)"
+        return Blocked(trigger, Reason.ROLLBACK_LIMIT_EXCEEDED, f"{trigger.message}; {limit}: pin or approve a version")
+    target = find_target(seen, status, serving, trigger)
+    if target is None:
+        message = f"{trigger.message}; no earlier version may be served: approve one, or pin one"
+        return Blocked(trigger, Reason.NO_ROLLBACK_TARGET, message)
+    return Go(trigger, target)
+
+
+def recent_rollbacks(seen: Observation, status: ModelStatus) -> int:
+    """Automatic switches back within the last hour."""
+    return sum(
+        entry.result is HistoryResult.ROLLED_BACK and seen.now - entry.at < LIMIT_WINDOW for entry in status.history
+    )
+
+
+def find_target(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Served | None:
+    """The first version that served before and may serve now: stable first, then history, newest first."""
+    ways_back = earlier_versions(status)
+    return next(
+        (t for t in ways_back if t.version != serving.version and _may_serve(seen, status, t, serving, trigger)), None
+    )
+
+
+def earlier_versions(status: ModelStatus) -> Iterator[Served]:
+    """Versions that served before, the best way back first; each once."""
+    known_good = [status.stable] if status.stable is not None else []
+    if is_rolling_back(status) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING):
+        known_good += [status.current] if status.current is not None else []
+    known_good += [entry.served for entry in status.history if entry.served is not None]
+    seen_versions: set[int] = set()
+    for served in known_good:
+        if served.version not in seen_versions:
+            seen_versions.add(served.version)
+            yield served
+
+
+def _may_serve(seen: Observation, status: ModelStatus, target: Served, serving: Served, trigger: Trigger) -> bool:
+    package = package_of(seen, target.version)
+    if package is None or package.approval is not Approval.APPROVED or is_rejected(status, target.version):
+        return False
+    if target.sha256 and package.sha256 != target.sha256:
+        return False
+    if artifact_of(seen, target.version).state is not ArtifactState.PRESENT:
+        return False
+    return trigger.metric is None or _is_no_worse(seen, target, serving, trigger.metric)
+
+
+def _is_no_worse(seen: Observation, target: Served, serving: Served, metric: str) -> bool:
+    """The target passes the gate that fired and is not worse than what it replaces: this stops ping-pong."""
+    package = package_of(seen, target.version)
+    if package is None:
+        return False
+    verdicts = judge_metrics(seen.spec.analysis, package, None)
+    if any(v.metric == metric and v.outcome is not Outcome.PASS for v in verdicts):
+        return False
+    before, after = package_of(seen, serving.version), metric_value(package, metric)
+    failing = metric_value(before, metric) if before is not None else None
+    return after is not None and (failing is None or after >= failing)

@@ -1,0 +1,96 @@
+"""Plain questions about an observation and a status that every rule asks: what is wanted, what should be serving."""
+
+from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
+from psm_operator.values import (
+    Approval,
+    Artifact,
+    ArtifactState,
+    ModelPackage,
+    Observation,
+    PackageSummary,
+    RegistryUnknown,
+    Snapshot,
+    Workload,
+)
+
+
+def known(seen: Observation) -> Snapshot | None:
+    """The registry's snapshot, or None while nothing may be concluded from it."""
+    return None if isinstance(seen.registry, RegistryUnknown) else seen.registry
+
+
+def package_of(seen: Observation, version: int | None) -> ModelPackage | None:
+    """The described package of a version, if the registry is known and it was described."""
+    snapshot = known(seen)
+    return None if snapshot is None or version is None else snapshot.packages.get(version)
+
+
+def summary_of(seen: Observation, version: int) -> PackageSummary | None:
+    """The listed row of a version, if the registry is known and lists it."""
+    snapshot = known(seen)
+    rows = snapshot.summaries if snapshot is not None else ()
+    return next((row for row in rows if row.version == version), None)
+
+
+def is_rejected(status: ModelStatus, version: int) -> bool:
+    """Whether a version carries a rejection."""
+    return any(entry.version == version for entry in status.rejected)
+
+
+def is_rolling_back(status: ModelStatus) -> bool:
+    """Whether a rollback was begun and has not arrived."""
+    return status.rollback is not None and status.rollback.finished_at is None
+
+
+def policy_choice(seen: Observation, status: ModelStatus, *, ignore_rejections: bool = False) -> PackageSummary | None:
+    """What spec.version asks for: the pinned version, or the newest approved one that is not rejected."""
+    snapshot = known(seen)
+    if snapshot is None:
+        return None
+    if seen.spec.version.pin is not None:
+        return summary_of(seen, seen.spec.version.pin)
+    for row in snapshot.summaries:
+        if row.approval is Approval.APPROVED and (ignore_rejections or not is_rejected(status, row.version)):
+            return row
+    return None
+
+
+def serving_target(status: ModelStatus) -> Served | None:
+    """The version that the serving Deployment is meant to run now."""
+    if status.rollback is not None and status.rollback.finished_at is None:
+        return status.rollback.to
+    if status.candidate is not None and status.candidate.stage is not Stage.VERIFYING:
+        return as_served(status.candidate)
+    return status.current
+
+
+def as_served(served: Served) -> Served:
+    """The same version without what only a candidate has."""
+    return Served(**{name: getattr(served, name) for name in Served.model_fields})
+
+
+def is_complete(workload: Workload | None, version: int) -> bool:
+    """Whether a Deployment runs a version on every wanted replica."""
+    return workload is not None and workload.version == version and workload.complete
+
+
+def is_ready(workload: Workload | None, version: int) -> bool:
+    """Whether at least one replica of a version answers."""
+    return workload is not None and workload.version == version and workload.ready_replicas > 0
+
+
+def artifact_of(seen: Observation, version: int) -> Artifact:
+    """The last look at a version's artifact."""
+    return seen.artifacts.get(version, Artifact(ArtifactState.UNKNOWN, "not looked at yet"))
+
+
+def candidate_from(package: ModelPackage, stage: Stage, seen: Observation) -> Candidate:
+    """A package entering a stage now."""
+    return Candidate(
+        version=package.version,
+        arn=package.arn,
+        model_data_url=package.model_data_url,
+        sha256=package.sha256,
+        stage=stage,
+        started_at=seen.now,
+    )

@@ -1,0 +1,254 @@
+"""Sums a decision up for people and machines: phase, one sentence, and every condition with its reason."""
+
+from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from psm_operator.api.status import ModelStatus, Phase, Served, Stage
+from psm_operator.decide.desired.model import serving_selector
+from psm_operator.decide.gates import Finding, first_finding, verification_finding
+from psm_operator.decide.rollback import Blocked
+from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, serving_target
+from psm_operator.decide.verdict import is_revocation_seen, judge_metrics, metric_values
+from psm_operator.values import Observation, Outcome, RegistryUnknown, Verdict
+
+Judgement = tuple[ConditionStatus, Reason, str]
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+def summarise(
+    seen: Observation, release: ModelStatus, blocked: Blocked | None
+) -> tuple[ModelStatus, tuple[Condition, ...]]:
+    """The status with everything but timestamps of the outside world filled in, and its conditions."""
+    stall = find_stall(seen, release, blocked)
+    waiting = waiting_for(seen, release)
+    verdicts = judge_served(seen, release)
+    judged: dict[ConditionType, Judgement | None] = {
+        ConditionType.READY: _ready(seen, release),
+        ConditionType.RECONCILING: _reconciling(seen, release, waiting),
+        ConditionType.STALLED: (TRUE, *stall) if stall is not None else None,
+        ConditionType.VERSION_RESOLVED: _version_resolved(seen, release),
+        ConditionType.AVAILABLE: _available(seen, release),
+        ConditionType.METRICS_HEALTHY: _metrics_healthy(seen, verdicts),
+        ConditionType.UP_TO_DATE: _up_to_date(seen, release),
+    }
+    conditions = tuple(_condition(seen, kind, judgement) for kind, judgement in judged.items() if judgement is not None)
+    status = release.model_copy(
+        update={
+            "observed_generation": seen.generation,
+            "phase": phase(seen, release, stall),
+            "message": sentence(seen, release, stall, waiting),
+            "current": _with_metrics(seen, release.current, verdicts),
+            "replicas": seen.serving.replicas if seen.serving is not None else 0,
+            "ready_replicas": seen.serving.ready_replicas if seen.serving is not None else 0,
+            "selector": serving_selector(seen.ref),
+            "url": url(seen),
+            "last_handled_reconcile_at": seen.annotations.get("retail.mlops/requestedAt"),
+            "conditions": conditions,
+        }
+    )
+    return status, conditions
+
+
+def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> tuple[Reason, str] | None:
+    """What only a person can end, worst first."""
+    if seen.foreign:
+        message = f"{', '.join(seen.foreign)} exists and is not ours; delete it or choose another name for this model"
+        return Reason.ADOPTION_CONFLICT, message
+    if blocked is not None:
+        return blocked.reason, blocked.message
+    if isinstance(seen.registry, RegistryUnknown):
+        is_final = seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND
+        return (seen.registry.reason, seen.registry.message) if is_final else None
+    is_idle = serving_target(release) is None and release.candidate is None
+    if policy_choice(seen, release) is None and (is_idle or seen.spec.version.pin is not None):
+        return _nothing_to_choose(seen, release)
+    return None
+
+
+def _nothing_to_choose(seen: Observation, release: ModelStatus) -> tuple[Reason, str]:
+    group = seen.spec.registry.model_package_group_name
+    if seen.spec.version.pin is not None:
+        message = (
+            f"spec.version.pin is {seen.spec.version.pin}, which is not in group {group}; pin a version that exists"
+        )
+        return Reason.VERSION_NOT_FOUND, message
+    if release.rejected:
+        last = release.rejected[0]
+        message = f"every approved version of group {group} is rejected, last {last.version}: {last.message}"
+        return Reason.NO_APPROVED_VERSION, f"{message}; approve another version or pin one"
+    count = len(seen.registry.summaries) if not isinstance(seen.registry, RegistryUnknown) else 0
+    return Reason.NO_APPROVED_VERSION, f"none of the {count} versions of group {group} is approved; approve one"
+
+
+def waiting_for(seen: Observation, release: ModelStatus) -> Finding | None:
+    """What a verifying candidate waits for."""
+    candidate = release.candidate
+    if candidate is None or candidate.stage is not Stage.VERIFYING:
+        return None
+    package = package_of(seen, candidate.version)
+    finding = first_finding(seen, release, package) if package is not None else None
+    return finding or verification_finding(seen, candidate)
+
+
+def judge_served(seen: Observation, release: ModelStatus) -> tuple[Verdict, ...]:
+    """The verdicts on the version that serves; empty while there is none or the registry is unknown."""
+    serving = serving_target(release)
+    package = package_of(seen, serving.version) if serving is not None else None
+    if package is None:
+        return ()
+    stable = package_of(seen, release.stable.version) if release.stable is not None else None
+    return judge_metrics(seen.spec.analysis, package, stable)
+
+
+def phase(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | None) -> Phase:
+    """One word for people."""
+    if seen.spec.suspend:
+        return Phase.SUSPENDED
+    if is_rolling_back(release):
+        return Phase.ROLLING_BACK
+    serving = serving_target(release)
+    if stall is not None and serving is not None:
+        return Phase.BLOCKED
+    if release.candidate is not None:
+        return Phase(release.candidate.stage.value)
+    if release.current is None:
+        return Phase.PENDING
+    return Phase.READY if seen.serving is not None and seen.serving.available else Phase.DEGRADED
+
+
+def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | None, waiting: Finding | None) -> str:
+    """What is served, and what stands in the way of more."""
+    serving = serving_target(release)
+    parts = [f"serving {serving.version}" if serving is not None else "serving nothing yet"]
+    if seen.spec.suspend:
+        parts.append("suspended: nothing is changed until spec.suspend is false")
+    if is_rolling_back(release) and release.rollback is not None:
+        parts.append(f"rolling back from {release.rollback.from_}: {release.rollback.message}")
+    if waiting is not None and release.candidate is not None:
+        parts.append(f"{release.candidate.version} verifying: {waiting.message}")
+    if stall is not None:
+        parts.append(stall[1])
+    elif isinstance(seen.registry, RegistryUnknown):
+        parts.append(seen.registry.message)
+    if stall is None:
+        parts += [_rejected(release)] if _rejected(release) else []
+    return "; ".join(parts)
+
+
+def _rejected(release: ModelStatus) -> str:
+    wanted = release.desired.version if release.desired is not None else None
+    entries = [entry for entry in release.rejected if entry.version == wanted] or list(release.rejected[:1])
+    return f"{entries[0].version} rejected: {entries[0].message}" if entries else ""
+
+
+def _ready(seen: Observation, release: ModelStatus) -> Judgement:
+    serving = serving_target(release)
+    available = _available(seen, release)
+    if serving is None:
+        return FALSE, Reason.PENDING, "no version is served yet"
+    if release.current is None or available[0] is not TRUE:
+        return FALSE, available[1] if release.current is not None else Reason.PROGRESSING, available[2]
+    return TRUE, Reason.SERVING, f"version {release.current.version} answers"
+
+
+def _reconciling(seen: Observation, release: ModelStatus, waiting: Finding | None) -> Judgement | None:
+    if seen.spec.suspend:
+        return None
+    if is_rolling_back(release) and release.rollback is not None:
+        return TRUE, Reason.ROLLING_BACK, f"going back to version {release.rollback.to.version}"
+    candidate = release.candidate
+    if candidate is None or candidate.stage is Stage.SOAKING:
+        is_moving = seen.serving is not None and not seen.serving.complete
+        return (TRUE, Reason.PROGRESSING, "the Deployment is rolling out a change") if is_moving else None
+    reason = waiting.reason if waiting is not None else Reason(candidate.stage.value)
+    message = waiting.message if waiting is not None else f"version {candidate.version}: {candidate.stage.value}"
+    return TRUE, reason, message
+
+
+def _version_resolved(seen: Observation, release: ModelStatus) -> Judgement:
+    if isinstance(seen.registry, RegistryUnknown):
+        return UNKNOWN, seen.registry.reason, seen.registry.message
+    row = policy_choice(seen, release, ignore_rejections=True)
+    if row is None:
+        return (FALSE, *_nothing_to_choose(seen, release))
+    pinned = seen.spec.version.pin is not None
+    reason = Reason.PINNED if pinned else Reason.RESOLVED
+    return TRUE, reason, f"{'pinned to' if pinned else 'newest approved is'} version {row.version}"
+
+
+def _available(seen: Observation, release: ModelStatus) -> Judgement:
+    if seen.serving is None:
+        return FALSE, Reason.PENDING, "there is no Deployment yet"
+    if seen.serving.available and seen.serving.ready_replicas > 0:
+        return TRUE, Reason.AVAILABLE, "enough replicas answer"
+    if seen.serving.replicas == 0 and seen.serving.complete:
+        return FALSE, Reason.SCALED_TO_ZERO, "no replica is wanted"
+    serving = serving_target(release)
+    who = f"version {serving.version}" if serving is not None else "the Deployment"
+    return (
+        FALSE,
+        Reason.UNAVAILABLE,
+        f"{who}: too few replicas answer{': ' + seen.serving.failure if seen.serving.failure else ''}",
+    )
+
+
+def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgement:
+    if isinstance(seen.registry, RegistryUnknown):
+        return UNKNOWN, seen.registry.reason, "metrics cannot be read"
+    if not verdicts:
+        return UNKNOWN, Reason.NOT_CHECKED, "no version is served yet, or no metric is asked for"
+    failed = [v for v in verdicts if v.outcome is Outcome.FAIL]
+    if failed:
+        return FALSE, Reason.METRIC_BELOW_THRESHOLD, "; ".join(v.message for v in failed)
+    unclear = [v for v in verdicts if v.outcome is not Outcome.PASS]
+    if unclear:
+        return UNKNOWN, Reason.METRIC_INCONCLUSIVE, "; ".join(v.message for v in unclear)
+    return TRUE, Reason.METRICS_PASS, ", ".join(v.message for v in verdicts)
+
+
+def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
+    if known(seen) is None:
+        return UNKNOWN, Reason.REGISTRY_UNAVAILABLE, "the registry cannot be read"
+    serving = release.current
+    desired = release.desired
+    if is_revocation_seen(seen.evidence) and serving is not None and seen.evidence.version == serving.version:
+        return FALSE, Reason.APPROVAL_REVOKED, f"approval of version {serving.version} was withdrawn"
+    if desired is None or (serving is not None and serving.version == desired.version):
+        return (
+            (TRUE, Reason.SERVING, "what is served is what the policy picks")
+            if serving
+            else (FALSE, Reason.PENDING, "nothing to serve")
+        )
+    rejection = next((entry for entry in release.rejected if entry.version == desired.version), None)
+    if rejection is not None:
+        return FALSE, Reason.REJECTED, f"version {desired.version} rejected: {rejection.message}"
+    return FALSE, Reason.PROGRESSING, f"version {desired.version} is not served yet"
+
+
+def _with_metrics(seen: Observation, current: Served | None, verdicts: tuple[Verdict, ...]) -> Served | None:
+    package = package_of(seen, current.version) if current is not None else None
+    if current is None or package is None or not verdicts:
+        return current
+    return current.model_copy(update={"metrics": metric_values(package, verdicts)})
+
+
+def url(seen: Observation) -> str:
+    """Where to send requests: the Ingress host, or the Service inside the cluster."""
+    ingress = seen.spec.networking.ingress
+    if ingress is not None:
+        scheme = "https" if ingress.tls_secret_name else "http"
+        return f"{scheme}://{ingress.host}{ingress.path}"
+    port = seen.spec.networking.service.port
+    return f"http://{seen.ref.name}.{seen.ref.namespace}.svc" + ("" if port == 80 else f":{port}")  # noqa: PLR2004  # http's own port
+
+
+def _condition(seen: Observation, kind: ConditionType, judgement: Judgement) -> Condition:
+    status, reason, message = judgement
+    before = next((old for old in seen.status.conditions if old.type is kind), None)
+    is_same = before is not None and before.status is status
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=seen.generation,
+        last_transition_time=before.last_transition_time if before is not None and is_same else seen.now,
+    )

@@ -1,0 +1,24 @@
+"""What a pass needs from outside, bundled once by `__main__` and handed down."""
+
+from dataclasses import dataclass, field
+
+from psm_operator.decide.desired import PredictorDefaults
+from psm_operator.ports import Artifacts, Clock, Cluster, RegistryPolls, Telemetry
+from psm_operator.values import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports, the installation's defaults, and what is remembered between passes.
+
+    Attributes:
+        evidence: model uid -> what several polls in a row said; losing it only delays a rollback.
+    """
+
+    cluster: Cluster
+    polls: RegistryPolls
+    artifacts: Artifacts
+    clock: Clock
+    telemetry: Telemetry
+    defaults: PredictorDefaults
+    evidence: dict[str, Evidence] = field(default_factory=dict)

@@ -1,0 +1,183 @@
+"""Asks the ports everything that `decide` may want to know, and returns it as one complete value."""
+
+import asyncio
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from psm_operator.api.conditions import Reason
+from psm_operator.api.spec import ModelSpec
+from psm_operator.api.status import ModelStatus, Stage
+from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
+from psm_operator.decide.rollback import earlier_versions
+from psm_operator.decide.scene import serving_target
+from psm_operator.decide.verdict import fold_evidence
+from psm_operator.deps import Deps
+from psm_operator.errors import Stalled
+from psm_operator.values import (
+    Approval,
+    Artifact,
+    Evidence,
+    GroupRef,
+    Manifest,
+    ObjectRef,
+    Observation,
+    RegistryView,
+    Snapshot,
+    Workload,
+)
+
+WAYS_BACK = 3
+"""Earlier versions kept described and checked; more would cost one DescribeModelPackage each per poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The model does not exist any more, or is being deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The model exists and cannot be understood."""
+
+    ref: ObjectRef
+    model: Manifest
+    stall: Stalled
+
+
+async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable:
+    """One complete look at a model and everything around it.
+
+    Raises:
+        Retryable: the API server could not be read.
+    """
+    model = await deps.cluster.model(ref)
+    if model is None or "deletionTimestamp" in model["metadata"]:
+        return Gone()
+    try:
+        spec, status = _parse(model)
+    except Stalled as stall:
+        return Unreadable(ref, model, stall)
+    uid = model["metadata"]["uid"]
+    group = group_of(spec)
+    view = deps.polls.view(group)
+    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions_in_play(status, spec, view))
+    evidence = _gather_evidence(uid, spec, status, view, deps)
+    children = await deps.cluster.children(ref, uid)
+    serving, candidate, artifacts = await asyncio.gather(
+        _workload(ref, SERVING, children.get(("Deployment", ref.name)), deps),
+        _workload(ref, CANDIDATE, children.get(("Deployment", candidate_name(ref))), deps),
+        _look_at_artifacts(spec, status, view, evidence, deps),
+    )
+    return Observation(
+        ref=ref,
+        uid=uid,
+        generation=model["metadata"]["generation"],
+        spec=spec,
+        status=status,
+        registry=view,
+        evidence=evidence,
+        artifacts=artifacts,
+        serving=serving,
+        candidate=candidate,
+        children=children,
+        now=deps.clock.now().replace(microsecond=0),
+        annotations=model["metadata"].get("annotations") or {},
+        replicas_hint=status.replicas,
+        resource_version=model["metadata"]["resourceVersion"],
+    )
+
+
+def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:
+    try:
+        return ModelSpec.model_validate(model["spec"]), ModelStatus.model_validate(model.get("status") or {})
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Stalled(Reason.INVALID_SPEC, f"{where}: {first['msg']} (is {first['input']!r}); correct it") from err
+
+
+def group_of(spec: ModelSpec) -> GroupRef:
+    """The model package group that a spec follows."""
+    return GroupRef(name=spec.registry.model_package_group_name, region=spec.registry.region)
+
+
+def versions_in_play(status: ModelStatus, spec: ModelSpec, view: RegistryView) -> frozenset[int]:
+    """Versions whose packages must be described: chosen, serving, ways back, and rejected ones that could be re-approved."""
+    versions = {served.version for served in list(earlier_versions(status))[:WAYS_BACK]}
+    serving = serving_target(status)
+    versions |= {serving.version} if serving is not None else set()
+    versions |= {status.candidate.version} if status.candidate is not None else set()
+    versions |= {spec.version.pin} if spec.version.pin is not None else set()
+    versions |= {entry.version for entry in status.rejected[:WAYS_BACK]}
+    if isinstance(view, Snapshot):
+        rejected = {entry.version for entry in status.rejected}
+        approved = (row.version for row in view.summaries if row.approval is Approval.APPROVED)
+        newest = next((version for version in approved if version not in rejected), None)
+        versions |= {newest} if newest is not None else set()
+        versions &= {row.version for row in view.summaries}
+    return frozenset(versions)
+
+
+def _gather_evidence(uid: str, spec: ModelSpec, status: ModelStatus, view: RegistryView, deps: Deps) -> Evidence:
+    before = deps.evidence.get(uid, Evidence())
+    if not isinstance(view, Snapshot):
+        return before
+    serving = serving_target(status)
+    stable = status.stable.version if status.stable is not None else None
+    version = serving.version if serving is not None else None
+    deps.evidence[uid] = fold_evidence(before, view, version, spec.analysis, stable)
+    return deps.evidence[uid]
+
+
+async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps: Deps) -> Workload | None:
+    if deployment is None:
+        return None
+    workload = workload_of(deployment)
+    if workload.complete or workload.version is None:
+        return workload
+    failure = await deps.cluster.pod_failure(ref, role=role, version=workload.version)
+    return workload_of(deployment, failure.message, is_final=failure.is_final) if failure is not None else workload
+
+
+def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = False) -> Workload:
+    """Read a Deployment's own account of itself (Deployment status semantics: kubectl rollout status)."""
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    wanted = spec.get("replicas", 1)
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    progressing = conditions.get("Progressing", {})
+    is_observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    version = spec["template"]["metadata"].get("labels", {}).get(VERSION_LABEL)
+    return Workload(
+        version=int(version) if version is not None and version.isdigit() else None,
+        replicas=status.get("replicas", 0),
+        ready_replicas=status.get("readyReplicas", 0),
+        complete=is_observed and all(count == wanted for count in counts),
+        available=conditions.get("Available", {}).get("status") == "True",
+        deadline_exceeded=is_observed and progressing.get("reason") == "ProgressDeadlineExceeded",
+        failure=failure,
+        failure_is_final=is_final,
+    )
+
+
+async def _look_at_artifacts(
+    spec: ModelSpec, status: ModelStatus, view: RegistryView, evidence: Evidence, deps: Deps
+) -> dict[int, Artifact]:
+    if not isinstance(view, Snapshot):
+        return {}
+    versions = versions_in_play(status, spec, view) & view.packages.keys()
+    if not _is_in_doubt(status, evidence):
+        serving = serving_target(status)
+        ways_back = {served.version for served in earlier_versions(status)}
+        versions -= ways_back | ({serving.version} if serving is not None else set())
+        versions |= {status.candidate.version} & view.packages.keys() if status.candidate is not None else set()
+    region = spec.registry.region
+    looks = await asyncio.gather(*(deps.artifacts.look(view.packages[version], region) for version in versions))
+    return dict(zip(versions, looks, strict=True))
+
+
+def _is_in_doubt(status: ModelStatus, evidence: Evidence) -> bool:
+    """Whether a way back may be needed in this pass, so that its artifact must be known to exist."""
+    is_suspect = evidence.revoked_since is not None or evidence.metric_failures or evidence.invalid_data_reads
+    return bool(is_suspect) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING)

@@ -1,0 +1,113 @@
+"""What the operator needs from outside, as small Protocols.
+
+Real adapters and their in-memory fakes live side by side in `adapters/`; both pass the same contract tests.
+Every method raises only `Retryable` or `Stalled`.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from psm_operator.values import (
+    Artifact,
+    Event,
+    GroupRef,
+    Manifest,
+    ModelPackage,
+    ObjectRef,
+    Observation,
+    Plan,
+    PodFailure,
+    RegistryView,
+    Snapshot,
+)
+
+FIELD_MANAGER = "psm-operator"
+"""Owns every field we send; the one exception is named in `apply`."""
+
+
+class Clock(Protocol):
+    """Wall-clock time, always aware and in UTC."""
+
+    def now(self) -> datetime:
+        """The present moment."""
+
+
+class Registry(Protocol):
+    """One read of a model package group; no cache, no retry loop of its own beyond the SDK's."""
+
+    async def read_group(self, group: GroupRef, describe: frozenset[int], number: int) -> Snapshot:
+        """List every version and describe the newest approved one and those in `describe`.
+
+        Raises:
+            Retryable: throttled, unreachable, denied: the registry's state is unknown.
+            Stalled: the group does not exist (`ModelPackageGroupNotFound`) or its name is refused.
+        """
+
+
+class RegistryPolls(Protocol):
+    """The shared polls: what the last read of a group said, without I/O."""
+
+    def view(self, group: GroupRef) -> RegistryView:
+        """The newest snapshot, or why there is none or it is too old to act upon."""
+
+    def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
+        """Declare that `ref` follows `group` at least this often and needs `versions` described; replaces its last declaration."""
+
+    def unwatch(self, ref: ObjectRef) -> None:
+        """`ref` is gone; a group nobody follows is no longer polled."""
+
+    def hasten(self, group: GroupRef, after_s: float) -> None:
+        """Poll the group no later than `after_s` from now."""
+
+
+class Artifacts(Protocol):
+    """Looks at model artifacts without fetching them."""
+
+    async def look(self, package: ModelPackage, region: str) -> Artifact:
+        """Whether the object exists with the digest that the package names. Never raises: an unreachable store is UNKNOWN."""
+
+
+class Cluster(Protocol):
+    """The Kubernetes API, as far as one model needs it."""
+
+    async def model(self, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of the custom resource; None when it is gone."""
+
+    async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
+        """Every object of the kinds we manage that is controlled by `uid`, by (kind, name); from the watch cache."""
+
+    async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of one object, ours or not; None when it does not exist."""
+
+    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
+        """The last complaint of the pods of one role and version: termination message, image pull, crash loop; None if all is well."""
+
+    async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
+        """Server-side apply, taking over conflicting fields of objects that are ours.
+
+        Raises:
+            Stalled: the API server refuses the object (`ChildRejected`), with its message.
+        """
+
+    async def delete(self, api_version: str, kind: str, ref: ObjectRef, uid: str) -> None:
+        """Delete one object if it still has `uid`; gone already is success."""
+
+    async def write_status(self, ref: ObjectRef, status: Manifest, resource_version: str) -> Manifest | None:
+        """Replace `/status`, fenced by resourceVersion; returns the new object, None when the resource is gone.
+
+        Raises:
+            Retryable: somebody else wrote first (conflict); read again.
+        """
+
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
+        """Record a Kubernetes Event under a name derived from `event.key`: the same key never makes two."""
+
+
+class Telemetry(Protocol):
+    """Where decisions become metrics."""
+
+    def observed(self, seen: Observation, plan: Plan) -> None:
+        """One model was looked at: set its gauges, step the rollback counter once per rollback id."""
+
+    def forget(self, ref: ObjectRef) -> None:
+        """A model is gone: its series go too."""

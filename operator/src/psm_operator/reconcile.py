@@ -1,0 +1,49 @@
+"""The whole operator on one screen: observe -> decide -> apply -> report.
+
+Called by the work queue with one key at a time per model. Level-triggered: it does not know, or care, what happened.
+"""
+
+from dataclasses import dataclass
+
+from psm_operator.apply import apply_plan
+from psm_operator.decide import decide
+from psm_operator.deps import Deps
+from psm_operator.observe import Gone, Unreadable, observe
+from psm_operator.report import declare, report, report_unreadable
+from psm_operator.values import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """When to look again though nothing happens; None if never."""
+
+    requeue_after_s: float | None
+
+
+async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
+    """Bring one model closer to what its spec and its registry ask for.
+
+    Raises:
+        Retryable: something outside is away; try again with backoff.
+        Stalled: only a change of the spec, the registry or the cluster helps; it is in the status already.
+    """
+    seen = await observe(ref, deps)
+    if isinstance(seen, Gone):
+        return forget(ref, deps)
+    if isinstance(seen, Unreadable):
+        await report_unreadable(seen, deps)
+        raise seen.stall
+    plan = decide(seen, deps.defaults)
+    declared = await declare(seen, plan, deps.cluster)
+    stall = await apply_plan(seen, plan, deps.cluster)
+    await report(declared, plan, stall, deps)
+    if stall is not None:
+        raise stall
+    return Result(plan.requeue_after_s)
+
+
+def forget(ref: ObjectRef, deps: Deps) -> Result:
+    """A model is gone: nobody polls, counts or measures for it any more. Its children go by their owner reference."""
+    deps.polls.unwatch(ref)
+    deps.telemetry.forget(ref)
+    return Result(None)

@@ -1,0 +1,91 @@
+"""Tells people and machines: `/status` once per change, Events once per key, metrics every pass."""
+
+from dataclasses import replace
+from typing import Any
+
+from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType
+from psm_operator.api.status import ModelStatus
+from psm_operator.decide.events import events, release_of
+from psm_operator.deps import Deps
+from psm_operator.errors import Retryable, Stalled
+from psm_operator.observe import Unreadable, group_of
+from psm_operator.ports import Cluster
+from psm_operator.values import Observation, Plan
+
+
+async def declare(seen: Observation, plan: Plan, cluster: Cluster) -> Observation:
+    """When the release moves, write the status before any child is touched: a crash in between finds the intent and goes on.
+
+    Returns:
+        The observation with the status as it now is in the cluster.
+
+    Raises:
+        Retryable: somebody else wrote first, or the resource went away meanwhile: look again.
+    """
+    if release_of(plan.release) == release_of(seen.status):
+        return seen
+    return await _write(seen, plan.release, cluster)
+
+
+async def report(seen: Observation, plan: Plan, stall: Stalled | None, deps: Deps) -> None:
+    """Write the status if it says anything new, record Events and metrics, and pass on the wish for an early poll."""
+    status = plan.release if stall is None else with_stall(plan.release, seen, stall)
+    await _write(seen, status, deps.cluster)
+    for event in events(seen, status, plan.actions if stall is None else ()):
+        await deps.cluster.record(seen.ref, seen.uid, event)
+    deps.telemetry.observed(seen, plan)
+    if plan.refresh_registry_after_s is not None:
+        deps.polls.hasten(group_of(seen.spec), plan.refresh_registry_after_s)
+
+
+async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
+    """Show that the resource cannot be understood; whatever else its status says is left alone."""
+    before = seen.model.get("status") or {}
+    others = [c for c in before.get("conditions") or [] if c["type"] != ConditionType.STALLED]
+    old = next((c for c in before.get("conditions") or [] if c["type"] == ConditionType.STALLED), None)
+    metadata = seen.model["metadata"]
+    condition = {
+        "type": ConditionType.STALLED.value,
+        "status": ConditionStatus.TRUE.value,
+        "reason": seen.stall.reason.value,
+        "message": str(seen.stall),
+        "observedGeneration": metadata["generation"],
+        "lastTransitionTime": old["lastTransitionTime"] if old else f"{deps.clock.now():%Y-%m-%dT%H:%M:%SZ}",
+    }
+    status = {
+        **before,
+        "observedGeneration": metadata["generation"],
+        "message": str(seen.stall),
+        "conditions": [*others, condition],
+    }
+    if status != before:
+        await deps.cluster.write_status(seen.ref, status, metadata["resourceVersion"])
+
+
+def with_stall(status: ModelStatus, seen: Observation, stall: Stalled) -> ModelStatus:
+    """The status, saying also what only a person can end."""
+    before = next((c for c in seen.status.conditions if c.type is ConditionType.STALLED), None)
+    condition = Condition(
+        type=ConditionType.STALLED,
+        status=ConditionStatus.TRUE,
+        reason=stall.reason,
+        message=str(stall),
+        observed_generation=seen.generation,
+        last_transition_time=before.last_transition_time if before is not None else seen.now,
+    )
+    others = tuple(c for c in status.conditions if c.type is not ConditionType.STALLED)
+    return status.model_copy(update={"conditions": (*others, condition), "message": str(stall)})
+
+
+async def _write(seen: Observation, status: ModelStatus, cluster: Cluster) -> Observation:
+    if as_json(status) == as_json(seen.status):
+        return seen
+    written = await cluster.write_status(seen.ref, as_json(status), seen.resource_version)
+    if written is None:
+        raise Retryable(f"{seen.ref} went away while its status was written", retry_after_s=0)
+    return replace(seen, status=status, resource_version=written["metadata"]["resourceVersion"])
+
+
+def as_json(status: ModelStatus) -> dict[str, Any]:
+    """The status as the API server stores it; absent fields are left out."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,307 @@
+"""Frozen values passed between the phases of a reconcile.
+
+They carry facts, not behaviour: `observe` fills an `Observation`, `decide` turns it into a `Plan`, `apply` and `report` carry the plan
+out. Nothing here does I/O or reads a clock.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from psm_operator.api.conditions import Condition, Reason
+from psm_operator.api.spec import ModelSpec
+from psm_operator.api.status import ModelStatus
+
+Manifest = dict[str, Any]
+"""One Kubernetes object as JSON."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Names one PriceSensitivityModel."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class GroupRef:
+    """Names one SageMaker model package group; what registry polls are shared by."""
+
+    name: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.region}/{self.name}"
+
+
+class Approval(StrEnum):
+    """SageMaker's ModelApprovalStatus."""
+
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    PENDING = "PendingManualApproval"
+
+
+class DataValidation(StrEnum):
+    """What the package says of its data validation; UNKNOWN when it says nothing."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSummary:
+    """One row of ListModelPackages."""
+
+    version: int
+    arn: str
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """One DescribeModelPackage, in our words.
+
+    Attributes:
+        sha256: hex digest of model.tar.gz; empty when the package does not say.
+        metrics: metric name -> value as written; the newest truth (`psm.live.*` over `psm.*`). Unparsable values stay text.
+        approval_note: ApprovalDescription; a changed note on an Approved package is a re-approval.
+    """
+
+    version: int
+    arn: str
+    approval: Approval
+    model_data_url: str
+    sha256: str
+    modified_at: datetime
+    metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    data_validation: DataValidation = DataValidation.UNKNOWN
+    approval_note: str = ""
+    protocol: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies one approval of one artifact: sha256 over digest, url and approval note, 16 hex digits.
+
+        LastModifiedTime is left out on purpose: every metadata edit moves it (docs/adr/0005).
+        """
+        text = f"{self.sha256}\0{self.model_data_url}\0{self.approval_note}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One successful poll of a group.
+
+    Attributes:
+        number: counts polls; two observations of one number are one piece of evidence.
+        summaries: every version of the group, newest first.
+        packages: described versions: the newest approved ones and those somebody asked for.
+    """
+
+    number: int
+    read_at: datetime
+    summaries: tuple[PackageSummary, ...]
+    packages: Mapping[int, ModelPackage]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUnknown:
+    """The registry could not be read: nothing may be concluded from it."""
+
+    reason: Reason
+    message: str
+
+
+RegistryView = Snapshot | RegistryUnknown
+
+
+class ArtifactState(StrEnum):
+    """What S3 says of an artifact. UNKNOWN: could not be asked."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    MISMATCH = "mismatch"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One look at an artifact; `message` says where and why when it is not PRESENT."""
+
+    state: ArtifactState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a Deployment of ours says of itself.
+
+    Attributes:
+        version: the model version stamped on its pod template.
+        complete: observed, every wanted replica updated and available, none left of an older template.
+        deadline_exceeded: its Progressing condition is False with ProgressDeadlineExceeded.
+        available: its Available condition is True: enough replicas answer.
+        failure: what its pods last complained of; empty if nothing.
+        failure_is_final: the predictor itself said that its artifact can never be served.
+    """
+
+    version: int | None
+    replicas: int
+    ready_replicas: int
+    complete: bool
+    available: bool = False
+    deadline_exceeded: bool = False
+    failure: str = ""
+    failure_is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodFailure:
+    """What a pod last complained of.
+
+    Attributes:
+        is_final: the predictor ended with its exit code for an artifact that can never be served.
+    """
+
+    message: str
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What several polls in a row said of the version being served; kept in memory, so a restart only delays.
+
+    Attributes:
+        poll: number of the last poll counted.
+        version: the version the counts are about.
+        revoked_since, revoked_until: first and last of an unbroken run of reads in which its approval was withdrawn.
+        invalid_data_reads: reads in a row that said its data validation failed.
+        metric_failures: metric name -> Fail verdicts in a row.
+    """
+
+    poll: int = 0
+    version: int | None = None
+    revoked_since: datetime | None = None
+    revoked_until: datetime | None = None
+    invalid_data_reads: int = 0
+    metric_failures: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything `decide` may know.
+
+    Attributes:
+        children: live child objects we own, by (kind, name).
+        foreign: names of children that exist and are not ours, as "Kind/name".
+        serving, candidate: the two Deployments' truth; None when absent.
+        artifacts: version -> artifact, for every version in play.
+    """
+
+    ref: ObjectRef
+    uid: str
+    generation: int
+    spec: ModelSpec
+    status: ModelStatus
+    registry: RegistryView
+    evidence: Evidence
+    artifacts: Mapping[int, Artifact]
+    serving: Workload | None
+    candidate: Workload | None
+    children: Mapping[tuple[str, str], Manifest]
+    now: datetime
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    foreign: tuple[str, ...] = ()
+    replicas_hint: int | None = None
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeTarget:
+    """What a Deployment is to run: enough to build its manifest without asking anyone."""
+
+    version: int
+    arn: str
+    model_data_url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply of one manifest, and why."""
+
+    manifest: Manifest
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Deletion of one child we own, and why; `uid` guards against deleting a successor."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    reason: str
+
+
+Action = Apply | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event to record once per `key`."""
+
+    type: str
+    reason: Reason
+    message: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about an observation.
+
+    Attributes:
+        release: the status with the release fields (desired … rollback) decided; conditions not yet filled in.
+        actions: what to write to children, in order.
+        conditions: every condition that should be present.
+        requeue_after_s: when time alone would change the decision; None if never.
+        refresh_registry_after_s: ask for an early poll, to confirm what one read said.
+    """
+
+    release: ModelStatus
+    actions: tuple[Action, ...]
+    conditions: tuple[Condition, ...]
+    requeue_after_s: float | None = None
+    refresh_registry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One metric of one version, judged."""
+
+    metric: str
+    outcome: "Outcome"
+    value: Decimal | None
+    message: str
+
+
+class Outcome(StrEnum):
+    """Missing is not bad: only FAIL counts against a version, only PASS for it."""
+
+    PASS = "Pass"  # noqa: S105  # a verdict, not a password
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+    ERROR = "Error"
