@@ -58,6 +58,18 @@ async def test_apply_merges_and_lets_go_of_what_is_left_out() -> None:
     assert live["spec"]["paused"] is True
 
 
+async def test_a_second_manager_keeps_replicas_alive() -> None:
+    """Replicas that another manager applied stay when the first lets go of them, and managedFields say whose they are."""
+    cluster = MemoryCluster()
+    live = await cluster.apply(deployment(1, uid="u", replicas=4))
+    assert [entry["manager"] for entry in live["metadata"]["managedFields"]] == ["psm-operator"]
+    only = {**deployment(1, uid="u"), "spec": {"replicas": 4}}
+    await cluster.apply(only, field_manager="keeper")
+    live = await cluster.apply(deployment(1, uid="u", replicas=None))
+    assert live["spec"]["replicas"] == 4
+    assert [entry["manager"] for entry in live["metadata"]["managedFields"]] == ["keeper"]
+
+
 async def test_apply_of_the_same_twice_writes_once() -> None:
     """The second apply of one manifest leaves resourceVersion and generation alone."""
     cluster = MemoryCluster()

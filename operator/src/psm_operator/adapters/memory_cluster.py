@@ -1,8 +1,9 @@
 """An in-memory Kubernetes, as far as one model needs it.
 
 For laws, unit tests and dry runs; passes the same contract tests as the real adapter. Simplified on purpose:
-server-side apply knows one field manager (maps merge, lists are replaced, what was applied before and is left out now
-goes), and nothing moves by itself: `settle` plays one round of garbage collection, HPA and Deployment controllers.
+server-side apply merges maps, replaces lists, and takes away what a manager applied before and leaves out now;
+managedFields speak of `spec.replicas` alone; and nothing moves by itself: `settle` plays one round of garbage
+collection, HPA and Deployment controllers.
 """
 
 import copy
@@ -14,6 +15,7 @@ from typing import Any
 
 from psm_operator.api.conditions import Reason
 from psm_operator.errors import Retryable, Stalled
+from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
 
 KIND = "PriceSensitivityModel"
@@ -60,7 +62,7 @@ class MemoryCluster:
 
     def __init__(self) -> None:
         self._objects: dict[Key, Manifest] = {}
-        self._applied: dict[str, Manifest] = {}
+        self._applied: dict[str, dict[str, Manifest]] = {}
         self._working: dict[str, int | None] = {}
         self._revision = 0
         self._created = 0
@@ -108,8 +110,8 @@ class MemoryCluster:
             return None
         return PodFailure(outcome.message, is_final=outcome.is_final)
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Create, or merge over what this method applied before."""
+    async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
+        """Create, or merge over what `field_manager` applied before."""
         self.before_call("apply")
         meta = manifest["metadata"]
         key = (manifest["kind"], meta["namespace"], meta["name"])
@@ -118,13 +120,11 @@ class MemoryCluster:
             raise Stalled(Reason.CHILD_REJECTED, f"{key[0]} {key[1]}/{key[2]} is refused by the API server: {refusal}")
         live = self._objects.get(key)
         if live is None:
-            created = self._insert(key, manifest)
-            self._applied[created["metadata"]["uid"]] = copy.deepcopy(manifest)
+            self._insert(key, manifest)
             self.writes.append(f"create {key[0]}/{key[2]}")
-            return copy.deepcopy(created)
-        merged = _merge(_without(live, self._applied.get(live["metadata"]["uid"], {}), manifest), manifest)
-        self._applied[live["metadata"]["uid"]] = copy.deepcopy(manifest)
-        if self._replace(key, merged):
+        merged = _without_dropped(self._objects[key], self._managers(key), field_manager, manifest)
+        self._managers(key)[field_manager] = copy.deepcopy(manifest)
+        if self._replace(key, _merge(merged, manifest), by=field_manager) and live is not None:
             self.writes.append(f"apply {key[0]}/{key[2]}")
         return copy.deepcopy(self._objects[key])
 
@@ -228,17 +228,32 @@ class MemoryCluster:
         self._objects[key] = live
         return live
 
-    def _replace(self, key: Key, wanted: Manifest) -> bool:
-        live = self._objects[key]
-        if wanted == live:
+    def _managers(self, key: Key) -> dict[str, Manifest]:
+        return self._applied.setdefault(self._objects[key]["metadata"]["uid"], {})
+
+    def _replace(self, key: Key, wanted: Manifest, by: str = "somebody") -> bool:
+        live, changed = self._objects[key], copy.deepcopy(wanted)
+        if key[0] == "Deployment":
+            changed["metadata"]["managedFields"] = self._replica_owners(key, live, changed, by)
+        if changed == live:
             return False
         self._revision += 1
-        changed = copy.deepcopy(wanted)
         changed["metadata"]["resourceVersion"] = str(self._revision)
         if _body(changed) != _body(live):
             changed["metadata"]["generation"] = live["metadata"]["generation"] + 1
         self._objects[key] = changed
         return True
+
+    def _replica_owners(self, key: Key, live: Manifest, changed: Manifest, by: str) -> list[Manifest]:
+        if "replicas" not in changed["spec"]:
+            return []
+        if changed["spec"]["replicas"] != live["spec"].get("replicas"):
+            for manager, applied in self._managers(key).items():
+                if manager != by:
+                    applied["spec"].pop("replicas", None)
+        owners = [manager for manager, applied in self._managers(key).items() if "replicas" in applied["spec"]]
+        fields: Manifest = {"f:spec": {"f:replicas": {}}}
+        return [{"manager": manager, "operation": "Apply", "fieldsV1": fields} for manager in owners or [by]]
 
     def _scale(self, namespace: str, spec: Manifest) -> None:
         target = spec["scaleTargetRef"]
@@ -316,12 +331,19 @@ def _merge(live: Any, wanted: Any) -> Any:
     return copy.deepcopy(wanted)
 
 
-def _without(live: Any, applied: Any, wanted: Any) -> Any:
-    """`live` less the map entries that were applied before and are not wanted now."""
-    if not (isinstance(live, dict) and isinstance(applied, dict) and isinstance(wanted, dict)):
+def _without_dropped(live: Manifest, managers: dict[str, Manifest], manager: str, wanted: Manifest) -> Manifest:
+    """`live` less what `manager` applied before, does not want now, and nobody else applies."""
+    others = [applied for name, applied in managers.items() if name != manager]
+    kept: Manifest = _without(live, managers.get(manager, {}), [wanted, *others])
+    return kept
+
+
+def _without(live: Any, applied: Any, wanted: list[Any]) -> Any:
+    wishes = [wish for wish in wanted if isinstance(wish, dict)]
+    if not (isinstance(live, dict) and isinstance(applied, dict) and wishes):
         return live
     return {
-        name: _without(value, applied.get(name), wanted.get(name))
+        name: _without(value, applied.get(name), [wish[name] for wish in wishes if name in wish])
         for name, value in live.items()
-        if name in wanted or name not in applied
+        if name not in applied or any(name in wish for wish in wishes)
     }
