@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from psm_operator.api.base import ApiModel
 from psm_operator.api.quantities import DecimalText, Duration, seconds
-from psm_operator.api.schema import map_by, rules
+from psm_operator.api.schema import rules
 
 
 class RollbackMode(StrEnum):
@@ -142,14 +142,16 @@ class Analysis(ApiModel):
         default=DEFAULT_METRICS,
         max_length=32,
         description="Metrics and their bounds; default: accuracy, macro_f1 and precision_min_class.",
-        json_schema_extra=map_by("name"),
+        json_schema_extra=rules(
+            ("self.all(a, self.exists_one(b, b.name == a.name))", "analysis.metrics must name each metric once"),
+        ),
     )
 
     @model_validator(mode="after")
     def _each_metric_once(self) -> Self:
         names = [metric.name for metric in self.metrics]
         if len(set(names)) != len(names):
-            raise ValueError("analysis.metrics names a metric twice")
+            raise ValueError("analysis.metrics must name each metric once")
         return self
 
 

@@ -2,9 +2,9 @@
 
 Every default and every rule exists once, here and in `workload.py` and `policy.py`: the schema carries it to the API
 server and pydantic applies the same one. A rule of more than one field is written in CEL beside its type and repeated
-as a validator, so that `ModelSpec` accepts exactly what the API server admits. Defaults that would stand in the way of
-a later `kubectl apply` are not stored (`NOT_STORED`): a stored `version.policy` would collide with an added
-`version.pin`.
+as a validator, so that `ModelSpec` accepts whatever the API server admits and refuses what contradicts itself. Defaults
+that would stand in the way of a later `kubectl apply` are not stored (`NOT_STORED`): a stored `version.policy` would
+collide with an added `version.pin`, and stored resources would be mixed with given ones.
 """
 
 from enum import StrEnum

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from psm_operator.api.base import ApiModel
 from psm_operator.api.quantities import IntOrPercent, Quantity
-from psm_operator.api.schema import Name, Verbatim, map_by, rules
+from psm_operator.api.schema import NOT_STORED, Name, Verbatim, map_by, rules
 
 RESERVED_ENV_PREFIX = "PSM_MODEL_"
 """Environment names that say which model a pod serves; only the operator sets them."""
@@ -114,7 +114,8 @@ class PredictorSpec(ApiModel):
     )
     resources: Resources = Field(
         default=DEFAULT_RESOURCES,
-        description="Compute resources of one predictor pod. Replaces the default as a whole.",
+        description="Compute resources of one predictor pod. Unset: requests 250m CPU and 256Mi, limit 512Mi.",
+        json_schema_extra=NOT_STORED,
     )
     env: tuple[EnvVar, ...] = Field(
         default=(),
