@@ -1,0 +1,85 @@
+"""Second step: proves that the archive is the one that was registered and that its files are the manifest's.
+
+Called by `loading` between fetch and load. Runs nothing from the archive. Blocking.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psm_contract.manifest import MANIFEST, ONNX, TABLES, Manifest, ManifestError
+from psm_predictor.artifact.archive import Member, read_archive
+from psm_predictor.artifact.fetch import FetchedArtifact
+from psm_predictor.errors import ArtifactError, Reason
+from psm_predictor.settings import ArchiveLimits
+
+_KEPT: Final = frozenset({MANIFEST, ONNX, TABLES})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedArtifact:
+    """An archive whose every byte is accounted for; only `verify` makes one.
+
+    Attributes:
+        manifest: The manifest.
+        onnx: Bytes of model.onnx.
+        tables: Bytes of tables.npz.
+    """
+
+    manifest: Manifest
+    onnx: bytes
+    tables: bytes
+
+
+def verify(fetched: FetchedArtifact, limits: ArchiveLimits) -> VerifiedArtifact:
+    """Checks digest, members, manifest and the digest of every member, in this order.
+
+    Raises:
+        ArtifactError: The first thing that is not as it should be.
+    """
+    if fetched.sha256 != fetched.expected_sha256:
+        raise ArtifactError(
+            Reason.DIGEST_MISMATCH,
+            f"artifact {fetched.source} has sha256 {fetched.sha256}, the package says {fetched.expected_sha256}; "
+            "register the model again",
+        )
+    members = read_archive(fetched.path, limits, _KEPT)
+    manifest = _manifest(members)
+    _check_digests(members, manifest)
+    return VerifiedArtifact(manifest=manifest, onnx=_bytes(members, ONNX), tables=_bytes(members, TABLES))
+
+
+def _manifest(members: dict[str, Member]) -> Manifest:
+    if MANIFEST not in members:
+        raise ArtifactError(
+            Reason.MANIFEST_INVALID,
+            f"the archive has no {MANIFEST}, it holds {sorted(members)}; package the model again",
+        )
+    try:
+        return Manifest.from_json(_bytes(members, MANIFEST))
+    except ManifestError as err:
+        raise ArtifactError(Reason.MANIFEST_INVALID, str(err)) from err
+
+
+def _check_digests(members: dict[str, Member], manifest: Manifest) -> None:
+    present = set(members) - {MANIFEST}
+    if missing := sorted(set(manifest.files) - present):
+        raise ArtifactError(
+            Reason.ARCHIVE_REJECTED, f"the archive lacks {', '.join(missing)}, named by its manifest; package it again"
+        )
+    if extra := sorted(present - set(manifest.files)):
+        raise ArtifactError(
+            Reason.ARCHIVE_REJECTED, f"the archive holds {', '.join(extra)}, unknown to its manifest; package it again"
+        )
+    for name, expected in manifest.files.items():
+        if members[name].sha256 != expected:
+            raise ArtifactError(
+                Reason.DIGEST_MISMATCH,
+                f"{name} in the archive has sha256 {members[name].sha256}, the manifest says {expected}; package it again",
+            )
+
+
+def _bytes(members: dict[str, Member], name: str) -> bytes:
+    data = members[name].data
+    if data is None:
+        raise ArtifactError(Reason.ARCHIVE_REJECTED, f"{name} was not read")
+    return data

@@ -1,0 +1,36 @@
+"""Counters cheap enough for the hot route: float64 slots in one shared mapping, a row per writer.
+
+A writer (a worker process, or a worker's batch thread) adds to its own row without a lock; a scrape sums the rows, so
+any worker answers for all of them. `telemetry` gives the slots their meaning.
+"""
+
+import mmap
+from typing import Final, TypeAlias
+
+SLOTS: Final = 1024
+"""Slots of a row: 8 KiB; about 500 are used with 30 features."""
+
+_SLOT_BYTES: Final = 8
+
+Row: TypeAlias = "memoryview[float]"
+"""A writer's slots: `row[slot] += 1`."""
+
+
+class CounterBlock:
+    """Rows of slots in anonymous shared memory; made before workers are forked, so that they share it."""
+
+    def __init__(self, rows: int) -> None:
+        self._slots = memoryview(mmap.mmap(-1, rows * SLOTS * _SLOT_BYTES)).cast("d")
+        self._rows = rows
+
+    def row(self, number: int) -> Row:
+        """The slots of one writer."""
+        return self._slots[number * SLOTS : (number + 1) * SLOTS]
+
+    def total(self, slot: int) -> float:
+        """A slot's sum over all writers."""
+        return float(sum(self._slots[slot::SLOTS]))
+
+    def values(self, slot: int, rows: range) -> list[float]:
+        """A slot of some writers, one by one."""
+        return [float(self._slots[number * SLOTS + slot]) for number in rows]

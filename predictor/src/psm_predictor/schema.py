@@ -1,0 +1,121 @@
+"""JSON Schemas of what /predict takes, and the msgspec types compiled from them.
+
+The very schema that OpenAPI shows is what the decoder enforces, so the two cannot disagree. Used by `request` (types),
+`findings` (why a body is wrong) and `openapi` (documentation).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, Optional, Union
+
+import msgspec
+from pydantic import TypeAdapter
+
+from psm_contract.manifest import Feature
+from psm_contract.schema import COLUMNS, Line
+
+Schema = dict[str, Any]
+
+FLOAT32_MAX: Final = 3.4028234663852886e38
+"""Bound of a number feature that names none: what the model's input type can hold."""
+
+_BOUNDS: Final = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "minItems": "min_length",
+    "maxItems": "max_length",
+}
+_WORDS_SHOWN: Final = 5
+
+
+def instance_schema(features: Sequence[Feature]) -> Schema:
+    """One basket as ready features; a feature with a default may be left out or null."""
+    return {
+        "title": "Instance",
+        "description": "One basket as ready features, as training computed them.",
+        "type": "object",
+        "properties": {feature.name: _feature_schema(feature) for feature in features},
+        "required": [feature.name for feature in features if feature.default is None],
+        "additionalProperties": False,
+    }
+
+
+def _feature_schema(feature: Feature) -> Schema:
+    schema: Schema = {"description": feature.description}
+    if feature.kind == "category":
+        schema["type"] = "string"
+        schema["description"] += f". A value unknown to the model counts as {feature.vocabulary[-1]!r}."
+        schema["examples"] = list(feature.vocabulary[:_WORDS_SHOWN])
+    else:
+        schema["type"] = "number"
+        schema["minimum"] = -FLOAT32_MAX if feature.minimum is None else feature.minimum
+        schema["maximum"] = FLOAT32_MAX if feature.maximum is None else feature.maximum
+    if feature.default is not None:
+        schema["type"] = [schema["type"], "null"]
+        schema["default"] = feature.default
+    return schema
+
+
+def line_schema() -> Schema:
+    """One till line: the contract's 22 columns, of which only a few are required."""
+    schema: Schema = TypeAdapter(Line).json_schema()
+    schema["description"] = "One line of the till. Columns of the basket are read from its first line."
+    for column in COLUMNS:
+        schema["properties"][column.name].pop("title", None)
+        schema["properties"][column.name]["description"] = column.description
+    return schema
+
+
+def list_schema(key: str, item: Schema, most: int, description: str) -> Schema:
+    """An object whose only member `key` is a list of items."""
+    return {
+        "title": key.capitalize(),
+        "description": description,
+        "type": "object",
+        "properties": {key: {"type": "array", "items": item, "minItems": 1, "maxItems": most}},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+def struct_of(name: str, schema: Schema) -> type[msgspec.Struct]:
+    """The closed msgspec type of an object schema; a property left out is its default, or None."""
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for key, value in schema["properties"].items():
+        kind = _type_of(key, value)
+        fields.append((key, kind) if key in schema["required"] else (key, kind, value.get("default")))
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True, gc=False, frozen=True)
+
+
+def _type_of(name: str, schema: Schema) -> Any:
+    """The type of one property."""
+    if "anyOf" in schema:
+        return Union[tuple(_type_of(name, option) for option in schema["anyOf"])]  # noqa: UP007  # built at run time
+    if isinstance(schema["type"], list):
+        return Optional[_type_of(name, {**schema, "type": schema["type"][0]})]  # noqa: UP045  # built at run time
+    if "enum" in schema:
+        return Literal[tuple(schema["enum"])]
+    base = _base_type(name, schema)
+    bounds: dict[str, Any] = {word: schema[key] for key, word in _BOUNDS.items() if key in schema}
+    if schema["type"] == "integer":
+        # JSON Schema calls 3.0 an integer; so does a client whose table library made the column float
+        bounds["multiple_of"] = 1
+    return Annotated[base, msgspec.Meta(**bounds)] if bounds else base
+
+
+def _base_type(name: str, schema: Schema) -> Any:
+    """The type without its bounds."""
+    match schema["type"]:
+        case "null":
+            return None
+        case "number" | "integer":
+            return float
+        case "string":
+            return str
+        case "array":
+            return list[struct_of(name, schema["items"])]  # type: ignore[misc]  # a type made at run time
+        case kind:
+            raise ValueError(f"{name}: no type for {kind!r}")

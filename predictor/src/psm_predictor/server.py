@@ -1,0 +1,195 @@
+"""One worker: the HTTP server, the loading of the model, and an orderly end.
+
+Called by `__main__` (one worker) or `workers` (several). Start: the socket answers at once, /readyz says 503 until the
+model passed its self-test. SIGTERM: readiness off, requests answered through the drain, each with connection: close,
+then the socket closes, what is under way is finished, exit 0.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from psm_predictor import stop
+from psm_predictor.answer import Answerer
+from psm_predictor.app import PredictorApp
+from psm_predictor.counters import CounterBlock
+from psm_predictor.errors import ArtifactError
+from psm_predictor.hotpath import Answerers, PredictRoute
+from psm_predictor.lifecycle import Lifecycle
+from psm_predictor.loading import load_until_ready
+from psm_predictor.model import Model
+from psm_predictor.request import RequestSchemas, unknown_sources
+from psm_predictor.settings import Settings
+from psm_predictor.telemetry import Recorder, Telemetry
+
+_LOG: Final = logging.getLogger(__name__)
+_MOST_TERMINATION_BYTES: Final = 4096  # what Kubernetes keeps
+EXIT_OK: Final = 0
+EXIT_UNSERVABLE: Final = 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which exits at once and with the signal's code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _TasksInFlight:
+    """Counts uvicorn's request tasks: those that wait for the event loop too, not only the one that runs."""
+
+    def __init__(self, tasks: set["asyncio.Task[None]"]) -> None:
+        self._tasks = tasks
+
+    def count(self) -> int:
+        return len(self._tasks)
+
+    def leave(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.discard(task)
+
+
+class Worker:
+    """The parts of one serving process, wired together."""
+
+    def __init__(self, settings: Settings, block: CounterBlock, number: int) -> None:
+        server = settings.server
+        self._settings = settings
+        self._batch_recorder = Recorder(block.row(server.workers + number))
+        self._recorder = Recorder(block.row(number))
+        self._telemetry = Telemetry(block, settings.package, workers=server.workers)
+        self._lifecycle = Lifecycle()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        tasks: set[asyncio.Task[None]] = set()
+        self._predict = PredictRoute(self._lifecycle, settings.requests, self._recorder, _TasksInFlight(tasks))
+        self._app = PredictorApp(settings, self._lifecycle, self._telemetry, self._recorder, self._predict)
+        self._server = _Server(
+            uvicorn.Config(
+                self._app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=server.keep_alive_s,
+                timeout_graceful_shutdown=server.shutdown_timeout_s,
+            )
+        )
+        self._server.server_state.tasks = tasks
+
+    async def run(self, listener: socket.socket) -> int:
+        """Serves until the process is told to stop; the exit code.
+
+        Raises:
+            ArtifactError: The model can never be served.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop_requested, False)
+        loop.add_signal_handler(signal.SIGINT, self._stop_requested, True)
+        stop.let_through()
+        serving = loop.create_task(self._server.serve([listener]), name="serving")
+        loading = loop.create_task(self._load(), name="loading")
+        stopping = loop.create_task(self._stop.wait(), name="stopping")
+        try:
+            await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await self._drain()
+        finally:
+            loading.cancel()
+            stopping.cancel()
+            self._server.should_exit = True
+            await serving
+        return EXIT_OK
+
+    async def _load(self) -> None:
+        settings = self._settings
+        model = await load_until_ready(settings, self._lifecycle, self._recorder)
+        schemas = RequestSchemas(model.manifest.features, settings.requests)
+        self._telemetry.describe_model(model.manifest.classes, unknown_sources(model.manifest.features))
+        self._predict.answerers = Answerers(
+            inline=self._answerer(model, schemas, self._recorder),
+            batch=self._answerer(model, schemas, self._batch_recorder),
+        )
+        self._lifecycle.loaded(model)
+        seconds = time.time() - _process_start_s()
+        self._recorder.loaded(seconds)
+        self._recorder.ready(is_ready=True)
+        package = settings.package
+        _LOG.info(
+            "ready",
+            extra={
+                "version": package.version,
+                "arn": package.arn,
+                "sha256": package.sha256,
+                "seconds": round(seconds, 3),
+            },
+        )
+
+    def _answerer(self, model: Model, schemas: RequestSchemas, recorder: Recorder) -> Answerer:
+        return Answerer(model, schemas, recorder, version=self._settings.package.version)
+
+    def _stop_requested(self, at_once: bool) -> None:  # noqa: FBT001  # add_signal_handler passes positional arguments
+        if at_once or self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _drain(self) -> None:
+        was_ready = self._lifecycle.model is not None
+        self._lifecycle.drain()
+        self._recorder.ready(is_ready=False)
+        _LOG.info("draining", extra={"seconds": self._settings.server.drain_s if was_ready else 0})
+        if was_ready:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._settings.server.drain_s)
+
+
+def serve(settings: Settings, listener: socket.socket, block: CounterBlock, number: int) -> int:
+    """Runs one worker to its end; the exit code."""
+
+    async def main() -> int:
+        return await Worker(settings, block, number).run(listener)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            code = runner.run(main())
+        except ArtifactError as err:
+            report_failure(str(err), settings.termination_log)
+            code = EXIT_UNSERVABLE
+    _LOG.info("stopped", extra={"exit_code": code})
+    return code
+
+
+def report_failure(message: str, termination_log: Path) -> None:
+    """Says why in one line of the log, and in the file that Kubernetes shows as the termination message."""
+    _LOG.error(message)
+    if not termination_log.is_file() or not os.access(termination_log, os.W_OK):
+        return  # not in a pod
+    termination_log.write_bytes(message.encode()[:_MOST_TERMINATION_BYTES])
+
+
+def _process_start_s() -> float:
+    """When this process started, seconds since the epoch; from /proc on Linux."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return time.time()
+    return time.time() - uptime_s + ticks / os.sysconf("SC_CLK_TCK")
