@@ -9,6 +9,8 @@ from psm_operator.decide.desired.model import HTTP_PORT, VERSION_LABEL, DesiredM
 from psm_operator.values import Manifest, ServeTarget
 
 CONTAINER: Final = "predictor"
+WORKERS: Final = "PSM_WORKERS"
+"""The predictor's setting for `spec.predictor.workers`."""
 USER: Final = 10001
 GRACE_S: Final = 30
 """SIGTERM to SIGKILL; covers the pause below and every request in flight."""
@@ -95,7 +97,7 @@ def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
     ours = {
         "AWS_REGION": model.spec.registry.region,
         environment.ALLOW_JOBLIB: "0",
-        "WEB_CONCURRENCY": str(model.spec.predictor.workers),
+        WORKERS: str(model.spec.predictor.workers),
         **model.defaults.env,
     }
     for name, value in ours.items():
