@@ -142,7 +142,8 @@ def _is_omitted(desired: Any, live: Any, path: Path) -> bool:
 
 
 def _is_same_amount(desired: Any, live: Any, path: Path) -> bool:
-    is_quantity = path[-2] in QUANTITY_PARENTS or path[-1] in QUANTITY_FIELDS or path[-2:] == METRIC_VALUE
+    *_, parent, name = ("", *path)
+    is_quantity = parent in QUANTITY_PARENTS or name in QUANTITY_FIELDS or (parent, name) == METRIC_VALUE
     return is_quantity and quantity(desired) is not None and quantity(desired) == quantity(live)
 
 
