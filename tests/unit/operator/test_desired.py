@@ -148,6 +148,14 @@ def test_the_users_environment_wins_over_the_operators() -> None:
     assert len(names) == len(set(names))
 
 
+def test_a_path_prefix_of_the_ingress_reaches_the_predictor() -> None:
+    """Or it would answer 404 below the prefix."""
+    ingress = {"host": "a.example", "path": "/models/price/"}
+    variables = environment(built(networking={"ingress": ingress})["Deployment"])
+    assert variables["PSM_ROOT_PATH"] == "/models/price"
+    assert "PSM_ROOT_PATH" not in environment(built(networking={"ingress": {"host": "a.example"}})["Deployment"])
+
+
 def test_an_image_of_the_spec_wins_over_the_default() -> None:
     """Without one, the operator's own setting."""
     assert container(built()["Deployment"])["image"] == "localhost/mlops/api-price-sensitivity:dev"

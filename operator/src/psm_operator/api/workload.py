@@ -195,6 +195,9 @@ class ServiceSpec(ApiModel):
     port: int = Field(default=80, ge=1, le=65535, description="Port of the Service.")
 
 
+PATH_PATTERN = r"^(/|(/[A-Za-z0-9._~-]+)+/?)$"
+
+
 class IngressSpec(ApiModel):
     """The predictor's Ingress."""
 
@@ -209,8 +212,8 @@ class IngressSpec(ApiModel):
             pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         ),
     ] = Field(description="Host name that requests are sent to.")
-    path: Annotated[str, StringConstraints(max_length=1024, pattern=r"^/")] = Field(
-        default="/", description="Path prefix that requests are sent to; the predictor sees the whole path."
+    path: Annotated[str, StringConstraints(max_length=1024, pattern=PATH_PATTERN)] = Field(
+        default="/", description="Path prefix that requests are sent to; the predictor answers below it and without it."
     )
     tls_secret_name: Annotated[str, StringConstraints(max_length=253)] = Field(
         default="",

@@ -11,6 +11,8 @@ from psm_operator.values import Manifest, ServeTarget
 CONTAINER: Final = "predictor"
 WORKERS: Final = "PSM_WORKERS"
 """The predictor's setting for `spec.predictor.workers`."""
+ROOT_PATH: Final = "PSM_ROOT_PATH"
+"""The predictor's setting for a path prefix that requests may carry."""
 USER: Final = 10001
 GRACE_S: Final = 30
 """SIGTERM to SIGKILL; covers the pause below and every request in flight."""
@@ -100,6 +102,9 @@ def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
         WORKERS: str(model.spec.predictor.workers),
         **model.defaults.env,
     }
+    ingress = model.spec.networking.ingress
+    if ingress is not None and ingress.path != "/":
+        ours[ROOT_PATH] = ingress.path.rstrip("/")
     for name, value in ours.items():
         variables[name] = {"name": name, "value": value}
     for variable in model.spec.predictor.env:

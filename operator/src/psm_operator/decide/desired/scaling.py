@@ -34,6 +34,8 @@ def disruption_budget(model: DesiredModel) -> Manifest | None:
     made = manifest(model, "policy/v1", "PodDisruptionBudget", model.ref.name)
     made["spec"] = {
         "maxUnavailable": model.spec.disruption.max_unavailable,
+        # A pod that does not answer protects nobody: it must not hold up a drain.
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {"matchLabels": role_selector(model.ref, SERVING)},
     }
     return made
