@@ -1,0 +1,87 @@
+import dataclasses
+
+import pytest
+
+from psm_predictor.errors import SettingsError
+from psm_predictor.settings import ArchiveLimits, PackageRef, RequestLimits, ServerSettings, Settings, parse
+
+SHA256 = "ab" * 32
+NEEDED = {
+    "PSM_MODEL_DATA_URL": "s3://mlops-dev-models/price-sensitivity/x/model.tar.gz",
+    "PSM_MODEL_SHA256": SHA256,
+    "PSM_MODEL_PACKAGE_ARN": "arn:aws:sagemaker:ap-southeast-1:123456789012:model-package/price-sensitivity/3",
+    "PSM_MODEL_PACKAGE_VERSION": "3",
+}
+
+
+def test_four_variables_are_enough_and_the_rest_has_defaults() -> None:
+    """Changing a default is a change of behaviour: it shows here."""
+    settings = parse(NEEDED)
+
+    assert settings == Settings(
+        package=PackageRef(
+            data_url=NEEDED["PSM_MODEL_DATA_URL"], sha256=SHA256, arn=NEEDED["PSM_MODEL_PACKAGE_ARN"], version=3
+        )
+    )
+    assert dataclasses.astuple(settings.requests) == (1_048_576, 1000, 2000, 256, 10.0)
+    assert dataclasses.astuple(settings.archive) == (268_435_456, 536_870_912, 64)
+    assert dataclasses.astuple(settings.server) == ("0.0.0.0", 8080, 1, "", 120, 5.0, 15)  # noqa: S104  # the default under test
+    assert settings.cache_dir.parts[1:] == ("tmp", "psm-predictor")
+    assert str(settings.termination_log) == "/dev/termination-log"
+
+
+def test_every_setting_has_a_variable() -> None:
+    """Each field of the settings can be set from outside."""
+    numbers = {
+        "PSM_MAX_BODY_BYTES": "1",
+        "PSM_MAX_INSTANCES": "2",
+        "PSM_MAX_LINES": "3",
+        "PSM_MAX_IN_FLIGHT": "4",
+        "PSM_BODY_TIMEOUT_S": "0.5",
+        "PSM_MAX_ARCHIVE_BYTES": "6",
+        "PSM_MAX_UNPACKED_BYTES": "7",
+        "PSM_MAX_ARCHIVE_FILES": "8",
+        "PSM_LISTEN_PORT": "9",
+        "PSM_WORKERS": "10",
+        "PSM_KEEP_ALIVE_S": "11",
+        "PSM_DRAIN_S": "1.5",
+        "PSM_SHUTDOWN_TIMEOUT_S": "13",
+    }
+    texts = {"PSM_LISTEN_HOST": "::", "PSM_ROOT_PATH": "/models/price/", "PSM_LOG_LEVEL": "warning"}
+
+    settings = parse({**NEEDED, **numbers, **texts})
+
+    assert settings.requests == RequestLimits(1, 2, 3, 4, 0.5)
+    assert settings.archive == ArchiveLimits(6, 7, 8)
+    assert settings.server == ServerSettings("::", 9, 10, "/models/price", 11, 1.5, 13)
+    assert settings.log_level == "WARNING"
+
+
+def test_an_empty_environment_names_all_that_is_missing() -> None:
+    """One start tells everything that must be set."""
+    with pytest.raises(SettingsError) as caught:
+        parse({})
+
+    assert all(f"{name} is not set" in str(caught.value) for name in NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        pytest.param("PSM_MODEL_SHA256", "abc", "expected 64 hex digits", id="a digest that is none"),
+        pytest.param("PSM_MODEL_DATA_URL", "https://x/y", "expected s3://… or file://…", id="another kind of URL"),
+        pytest.param("PSM_MODEL_PACKAGE_VERSION", "0", "expected at least 1", id="a version below 1"),
+        pytest.param("PSM_LISTEN_PORT", "tcp://10.0.0.1:80", "expected a whole number", id="a service link's variable"),
+        pytest.param("PSM_DRAIN_S", "soon", "expected a number of seconds", id="a duration in words"),
+        pytest.param("PSM_DRAIN_S", "nan", "expected at least 0", id="a duration that is no number"),
+        pytest.param("PSM_ROOT_PATH", "models", "expected a path", id="a root path without slash"),
+        pytest.param("PSM_LOG_LEVEL", "loud", "expected one of DEBUG", id="an unknown log level"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: str, message: str) -> None:
+    """The variable, its value and the expectation are in the message."""
+    with pytest.raises(SettingsError, match=name) as caught:
+        parse({**NEEDED, name: value})
+
+    assert message in str(caught.value)
+    assert value.lower() in str(caught.value).lower()
