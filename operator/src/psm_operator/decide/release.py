@@ -211,7 +211,10 @@ def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
 
 
 def _is_under_suspicion(seen: Observation) -> bool:
+    """Whether the last read spoke against the served version; a pin is a person's word and ends the doubt."""
     evidence = seen.evidence
+    if seen.spec.version.pin is not None:
+        return False
     return evidence.revoked_since is not None or bool(evidence.metric_failures) or evidence.invalid_data_reads > 0
 
 

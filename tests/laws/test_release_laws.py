@@ -1,0 +1,211 @@
+"""Laws of release and rollback, checked after every step of random registries, clocks, faults, crashes and spec edits."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from world import GOOD, GROUP, REF, World
+
+from psm_operator.adapters.memory_cluster import READY, STARTING, UNSERVABLE, PodOutcome
+from psm_operator.api.conditions import Reason
+from psm_operator.api.status import Phase, Stage
+from psm_operator.decide import decide
+from psm_operator.errors import Retryable
+from psm_operator.observe import Gone, Unreadable, observe
+from psm_operator.values import Approval, ArtifactState, Observation, RegistryUnknown, Snapshot
+
+
+class ProcessKilledError(Exception):
+    """The process was killed at this call."""
+
+
+VALUES = st.sampled_from(["0.90", "0.80", "0.76", "0.74", "0.10", "NaN", "", "good"])
+OUTCOMES = st.sampled_from(
+    [READY, STARTING, UNSERVABLE, PodOutcome(ready=False, message="OOMKilled", deadline_exceeded=True)]
+)
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "suspend": st.booleans(),
+        "version": st.one_of(st.just({"policy": "LatestApproved"}), st.integers(1, 6).map(lambda pin: {"pin": pin})),
+        "rollout": st.fixed_dictionaries(
+            {
+                "soak": st.sampled_from(["0s", "30s", "5m"]),
+                "verification": st.fixed_dictionaries({"enabled": st.booleans()}),
+            }
+        ),
+        "rollback": st.fixed_dictionaries(
+            {
+                "mode": st.sampled_from(["Automatic", "Manual", "Disabled"]),
+                "onApprovalRevoked": st.sampled_from(["Rollback", "Hold", "ScaleToZero"]),
+                "onNoTarget": st.sampled_from(["Hold", "ScaleToZero"]),
+                "cooldown": st.sampled_from(["0s", "60s", "10m"]),
+                "maxPerHour": st.integers(1, 4),
+            }
+        ),
+        "analysis": st.fixed_dictionaries({"failureLimit": st.integers(1, 4), "requireDataValidation": st.booleans()}),
+    },
+)
+
+
+class Release(RuleBasedStateMachine):
+    """Random people, jobs and faults around one model."""
+
+    loop: ClassVar[asyncio.AbstractEventLoop] = asyncio.new_event_loop()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.count = 0
+        self.served_once = False
+
+    def run(self, step: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(step)
+
+    @initialize(changes=SPECS)
+    def create(self, changes: dict[str, Any]) -> None:
+        self.world.create(**changes)
+        self.run(self.world.converge())
+
+    @rule(changes=SPECS)
+    def edit(self, changes: dict[str, Any]) -> None:
+        self.world.create(**changes)
+        self.run(self.world.converge())
+
+    @precondition(lambda self: self.count < 6)
+    @rule(approval=st.sampled_from(list(Approval)), value=VALUES, outcome=OUTCOMES, is_stored=st.booleans())
+    def register(self, approval: Approval, value: str, outcome: PodOutcome, *, is_stored: bool) -> None:
+        package = self.world.register(approval=approval, metrics={**GOOD, "accuracy": value})
+        self.world.cluster.outcomes[package.version] = outcome
+        if not is_stored:
+            self.world.artifacts.remove(package.model_data_url)
+        self.count += 1
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data(), approval=st.sampled_from(list(Approval)))
+    def approve(self, data: st.DataObject, approval: Approval) -> None:
+        self.world.approve(data.draw(st.integers(1, self.count)), approval)
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data(), value=VALUES)
+    def measure(self, data: st.DataObject, value: str) -> None:
+        self.world.measure(data.draw(st.integers(1, self.count)), accuracy=value)
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data(), outcome=OUTCOMES)
+    def change_fortune(self, data: st.DataObject, outcome: PodOutcome) -> None:
+        self.world.cluster.outcomes[data.draw(st.integers(1, self.count))] = outcome
+        self.world.cluster.settle()
+
+    @rule(seconds=st.sampled_from([6, 15, 60, 300, 3700]))
+    def pass_time(self, seconds: int) -> None:
+        self.run(self.world.pass_time(seconds, step_s=min(seconds, 300)))
+
+    @rule(is_away=st.booleans())
+    def registry_away(self, *, is_away: bool) -> None:
+        self.world.registry.fault = Retryable("away", reason=Reason.REGISTRY_UNAVAILABLE) if is_away else None
+
+    @rule(is_away=st.booleans())
+    def store_away(self, *, is_away: bool) -> None:
+        self.world.artifacts.fault = "away" if is_away else ""
+
+    @rule(calls=st.integers(0, 12))
+    def crash(self, calls: int) -> None:
+        """The process is killed at its n-th call of the cluster and starts again knowing nothing."""
+        left = [calls]
+
+        def count_down(_: str) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise ProcessKilledError
+
+        self.world.cluster.before_call = count_down
+        with suppress(ProcessKilledError):
+            self.run(self.world.once())
+        self.world.cluster.before_call = lambda _: None
+        self.world.restart()
+
+    def observe(self) -> Observation | None:
+        seen = self.run(observe(REF, self.world.deps))
+        assert not isinstance(seen, Unreadable)
+        return None if isinstance(seen, Gone) else seen
+
+    @invariant()
+    def deciding_twice_changes_nothing(self) -> None:
+        seen = self.observe()
+        if seen is None:
+            return
+        plan = decide(seen, self.world.deps.defaults)
+        again = decide(replace(seen, status=plan.release), self.world.deps.defaults)
+        assert again.release == plan.release
+        assert again.actions == plan.actions
+
+    @invariant()
+    def unknown_moves_nothing(self) -> None:
+        """With the registry unknown, only what pods say of themselves may change: nothing is chosen, rejected or rolled back."""
+        seen = self.observe()
+        if seen is None:
+            return
+        dark = replace(seen, registry=RegistryUnknown(Reason.REGISTRY_UNAVAILABLE, "dark"))
+        after = decide(dark, self.world.deps.defaults).release
+        assert after.rejected == seen.status.rejected
+        assert after.stable == seen.status.stable or after.rollback != seen.status.rollback
+        assert (after.rollback and after.rollback.id) == (seen.status.rollback and seen.status.rollback.id)
+        if seen.status.candidate is None:
+            assert after.candidate is None
+
+    @invariant()
+    def a_serving_version_is_never_dropped(self) -> None:
+        self.served_once = self.served_once or self.world.status.current is not None
+        if self.served_once:
+            assert self.world.status.current is not None
+            assert self.world.serving is not None
+
+    @invariant()
+    def a_rejected_version_is_never_chosen(self) -> None:
+        status = self.world.status
+        rejected = {entry.version for entry in status.rejected}
+        if status.candidate is not None:
+            assert status.candidate.version not in rejected
+        if status.rollback is not None and status.rollback.finished_at is None:
+            assert status.rollback.from_ != status.rollback.to.version
+
+    @invariant()
+    def traffic_moves_only_to_what_exists(self) -> None:
+        """A version takes traffic only after its artifact was seen with its digest."""
+        seen = self.observe()
+        if seen is None or seen.status.candidate is not None:
+            return
+        plan = decide(seen, self.world.deps.defaults)
+        candidate = plan.release.candidate
+        if candidate is not None and candidate.stage is Stage.PROGRESSING:
+            assert seen.artifacts[candidate.version].state is ArtifactState.PRESENT
+
+    @invariant()
+    def every_event_happens_once(self) -> None:
+        rollbacks = [e.key for e in self.world.events if e.reason is Reason.ROLLING_BACK]
+        assert len(rollbacks) == len(set(rollbacks))
+
+    def teardown(self) -> None:
+        """Once the faults end, every path comes to rest within bounded time."""
+        self.world.registry.fault = None
+        self.world.artifacts.fault = ""
+        self.world.cluster.outcomes = dict.fromkeys(range(1, 7), READY)
+        self.run(self.world.pass_time(7200, step_s=300))
+        status = self.world.status
+        resting = {Phase.READY, Phase.BLOCKED, Phase.SUSPENDED, Phase.PENDING, Phase.DEGRADED}
+        is_doubted = any(c.reason is Reason.APPROVAL_REVOKED for c in status.conditions)
+        is_held = status.candidate is not None and (status.candidate.stage is Stage.VERIFYING or is_doubted)
+        assert status.phase in resting or is_held, status.model_dump_json(exclude_none=True, indent=1)
+        assert isinstance(self.world.polls.view(GROUP), Snapshot)
+
+
+TestRelease = Release.TestCase
+TestRelease.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
