@@ -1,0 +1,140 @@
+"""`python -m psm_operator`: settings -> adapters -> runtime. The only composition root."""
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import threading
+from importlib.metadata import version
+
+from psm_operator.adapters.aws import AwsClients
+from psm_operator.adapters.clock import SystemClock
+from psm_operator.adapters.event_recorder import EventRecorder
+from psm_operator.adapters.kube_api import KubeApi
+from psm_operator.adapters.kubernetes import KubernetesCluster
+from psm_operator.adapters.s3 import S3Artifacts
+from psm_operator.adapters.sagemaker import SageMakerRegistry
+from psm_operator.adapters.watch_cache import WatchCache
+from psm_operator.deps import Deps
+from psm_operator.election import Election
+from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
+from psm_operator.logs import set_up_logging
+from psm_operator.polls import SharedPolls
+from psm_operator.queue import Backoff, WorkQueue
+from psm_operator.reconcile import Result, reconcile
+from psm_operator.runtime import Parts, Runtime, watched_namespaces
+from psm_operator.settings import Settings, SettingsError
+from psm_operator.telemetry import PrometheusTelemetry
+from psm_operator.values import ObjectRef
+from psm_operator.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the operator and exit with its code."""
+    try:
+        settings = Settings.read()
+    except SettingsError as err:
+        sys.exit(f"psm-operator: {err}")
+    set_up_logging(settings.log.level, settings.log.style)
+    sys.exit(asyncio.run(run(settings)))
+
+
+async def run(settings: Settings) -> int:
+    """Compose and run one operator; returns the exit code."""
+    api = await KubeApi.connect(settings.cluster.kubeconfig)
+    clients = AwsClients(settings.aws)
+    runtime = compose(settings, api, clients)
+    runtime.on_end = lambda: _end_at_the_latest(settings.shutdown.total_s)
+    try:
+        return await runtime.run()
+    finally:
+        clients.close()
+        await api.close()
+
+
+def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
+    """Put the parts together; needs a running event loop."""
+    timer, clock = asyncio.get_running_loop(), SystemClock()
+    telemetry = PrometheusTelemetry(version=version("psm-operator"))
+    identity, cache = settings.lease.identity, WatchCache()
+    recorder = EventRecorder(api, identity=identity, clock=clock, timer=timer, metrics=telemetry)
+    cluster = KubernetesCluster(api, cache, recorder)
+
+    async def work(ref: ObjectRef) -> Result:
+        return await reconcile(ref, deps)
+
+    queue = WorkQueue(
+        work,
+        timer=timer,
+        backoff=Backoff(random.random, settings.queue.backoff_base_s, settings.queue.backoff_cap_s),
+        metrics=telemetry,
+        workers=settings.queue.workers,
+        pass_timeout_s=settings.queue.pass_timeout_s,
+    )
+
+    def on_poll(refs: frozenset[ObjectRef]) -> None:
+        for ref in sorted(refs):
+            queue.add(ref)
+
+    registry = SageMakerRegistry(clients, clock=clock, metrics=telemetry)
+    polls = SharedPolls(registry, timer=timer, metrics=telemetry, on_poll=on_poll)
+    deps = Deps(
+        cluster=cluster,
+        polls=polls,
+        artifacts=S3Artifacts(clients, timer=timer),
+        clock=clock,
+        telemetry=telemetry,
+        defaults=settings.predictor,
+    )
+    watchdog = Watchdog(
+        expected=[watcher_name(r, n) for r in WATCHED for n in watched_namespaces(settings) or (None,)],
+        running=lambda: [task.get_name() for task in asyncio.all_tasks()],
+        queue=queue,
+        timer=timer,
+        patience=settings.patience,
+    )
+    namespaces = settings.cluster.namespaces
+    sink = EventSink(api, cache, watchdog, queue.add, lambda name: not namespaces or name in namespaces)
+    election = Election(
+        api,
+        namespace=settings.lease.namespace,
+        name=settings.lease.name,
+        identity=identity,
+        times=settings.lease.times,
+        clock=clock,
+        timer=timer,
+        draw=random.random,
+        on_renewal=watchdog.renewed,
+    )
+    _serve_gauges(telemetry, queue, polls, watchdog, cache)
+    kopf_settings = operator_settings(settings.lease.name)
+    parts = Parts(
+        settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
+    )
+    return Runtime(parts)
+
+
+def _serve_gauges(
+    telemetry: PrometheusTelemetry, queue: WorkQueue, polls: SharedPolls, watchdog: Watchdog, cache: WatchCache
+) -> None:
+    telemetry.gauge("psm_queue_depth", "Keys waiting for a worker.", lambda: queue.depth)
+    telemetry.gauge("psm_queue_oldest_seconds", "How long the first key has waited.", lambda: queue.oldest_wait_s)
+    telemetry.gauge("psm_queue_longest_pass_seconds", "Age of the longest pass.", lambda: queue.longest_pass_s)
+    telemetry.gauge("psm_watch_age_seconds", "Since a watch last delivered.", lambda: watchdog.watch_age_s)
+    telemetry.gauge("psm_registry_groups", "Model package groups being polled.", lambda: polls.groups)
+    telemetry.gauge("psm_registry_groups_unknown", "Groups not readable at last.", lambda: polls.unknown_groups)
+    telemetry.gauge("psm_cached_children", "Child objects in the watch cache.", lambda: len(cache))
+
+
+def _end_at_the_latest(total_s: float) -> None:
+    """A call to AWS that hangs in its thread must not keep the process beyond its grace period."""
+    timer = threading.Timer(total_s, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The Cluster port over a real API server.
+
+Reads that decide something are fresh (`model`, `lookup`); children come from the watch cache; pods are listed by label,
+in one namespace, when somebody needs to know why they are not ready.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Final
+
+from psm_operator.adapters.event_recorder import EventRecorder
+from psm_operator.adapters.kinds import BY_KIND, CHILD_SELECTOR, CHILDREN, MODEL, POD
+from psm_operator.adapters.kube_api import APPLY_PATCH, JSON_PATCH, KubeApi, Refusal, Resource
+from psm_operator.adapters.pod_complaints import complaint_of
+from psm_operator.adapters.watch_cache import WatchCache
+from psm_operator.api.conditions import Reason
+from psm_operator.errors import OperatorError, Retryable, Stalled
+from psm_operator.ports import FIELD_MANAGER
+from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE: Final = 500
+
+BAD: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+
+
+class KubernetesCluster:
+    """Implements `ports.Cluster`."""
+
+    def __init__(self, api: KubeApi, cache: WatchCache, recorder: EventRecorder) -> None:
+        self._api = api
+        self._cache = cache
+        self._recorder = recorder
+
+    async def model(self, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of the custom resource."""
+        return await self._get(MODEL, ref)
+
+    async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
+        """Every object we know that is controlled by `uid`, from the watch cache."""
+        return self._cache.owned_by(uid, ref.namespace)
+
+    async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
+        """A fresh read of one object, ours or not."""
+        return await self._get(BY_KIND[api_version, kind], ref)
+
+    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
+        """The last complaint of the pods of one role and version."""
+        labels = {"model": ref.name, "role": role, "version": version}
+        selector = ",".join(f"retail.mlops/{name}={value}" for name, value in labels.items())
+        pods, _ = await self.list(POD, ref.namespace, selector)
+        return complaint_of(pods)
+
+    async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
+        """Server-side apply with force: fields of ours that others took are taken back."""
+        resource = BY_KIND[manifest["apiVersion"], manifest["kind"]]
+        metadata = manifest["metadata"]
+        ref = ObjectRef(metadata["namespace"], metadata["name"])
+        query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
+        path = resource.path(ref.namespace, ref.name)
+        try:
+            live = await self._api.send("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
+        except Refusal as err:
+            raise _refused_write(resource, ref, err) from err
+        self._cache.put(resource, live)
+        return live
+
+    async def delete(self, api_version: str, kind: str, ref: ObjectRef, uid: str) -> None:
+        """Delete one object if it still has `uid`; its own dependents follow in the background."""
+        resource = BY_KIND[api_version, kind]
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            answer = await self._api.send("DELETE", resource.path(ref.namespace, ref.name), body=body)
+        except Refusal as err:
+            if err.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                raise _refused_write(resource, ref, err) from err
+            answer = {}
+        if not (answer.get("metadata") or {}).get("finalizers"):
+            self._cache.drop(resource, ref.namespace, ref.name, uid)
+
+    async def write_status(self, ref: ObjectRef, status: Manifest, resource_version: str) -> Manifest | None:
+        """Replace `/status` by a JSON patch that carries the resourceVersion it was decided upon."""
+        patch: list[Manifest] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = MODEL.path(ref.namespace, ref.name, "status")
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            return await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
+        except Refusal as err:
+            if err.status == HTTPStatus.NOT_FOUND:
+                return None
+            if err.status == HTTPStatus.CONFLICT:
+                raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
+            raise _refused_write(MODEL, ref, err) from err
+
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
+        """Record a Kubernetes Event, once per key."""
+        await self._recorder.record(ref, uid, event)
+
+    # --- for the runtime ------------------------------------------------------------------------------------------
+
+    async def sweep(self, namespace: str | None) -> frozenset[ObjectRef]:
+        """List everything anew: the cache is right again afterwards, whatever the watches missed.
+
+        Returns:
+            Every model there is.
+        """
+        for resource in CHILDREN:
+            found, version = await self.list(resource, namespace, CHILD_SELECTOR)
+            self._cache.sweep(resource, found, version, namespace)
+        models, _ = await self.list(MODEL, namespace, "")
+        return frozenset(ObjectRef(m["metadata"]["namespace"], m["metadata"]["name"]) for m in models)
+
+    async def list(self, resource: Resource, namespace: str | None, selector: str) -> tuple[list[Manifest], str]:
+        """Every object of a kind, page by page, and the list's resourceVersion."""
+        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        found: list[Manifest] = []
+        while True:
+            try:
+                page = await self._api.send("GET", resource.path(namespace), query=query)
+            except Refusal as err:
+                raise _refused_read(resource, namespace or "every namespace", err) from err
+            found += page["items"]
+            if not page["metadata"].get("continue"):
+                return found, page["metadata"]["resourceVersion"]
+            query["continue"] = page["metadata"]["continue"]
+
+    async def _get(self, resource: Resource, ref: ObjectRef) -> Manifest | None:
+        try:
+            return await self._api.send("GET", resource.path(ref.namespace, ref.name))
+        except Refusal as err:
+            if err.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise _refused_read(resource, str(ref), err) from err
+
+
+def _refused_read(resource: Resource, what: str, err: Refusal) -> Retryable:
+    return Retryable(
+        f"the API server refuses to show {resource.plural} of {what} ({err.status} {err.reason}): {err}; "
+        "check the operator's RBAC and that the CRD is installed",
+        reason=Reason.DEPENDENCY_UNAVAILABLE,
+    )
+
+
+def _refused_write(resource: Resource, ref: ObjectRef, err: Refusal) -> OperatorError:
+    """Malformed is for a person to mend; forbidden, gone or in conflict may pass (quota, RBAC, a racing write)."""
+    message = f"{resource.kind} {ref} is refused by the API server ({err.status} {err.reason}): {err}"
+    if err.status in BAD:
+        return Stalled(Reason.CHILD_REJECTED, message)
+    return Retryable(message, reason=Reason.CHILD_REJECTED)

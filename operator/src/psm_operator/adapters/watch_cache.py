@@ -1,0 +1,137 @@
+"""The children we own, as the watches last told: what a pass sees without asking the API server.
+
+Fed by watch events, by the answers to our own writes (a pass must see what the pass before it wrote), and by sweeps
+that list everything anew, because a re-list after 410 Gone does not report what was deleted in the gap. Newest
+resourceVersion wins; a uid that was seen deleted never comes back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from psm_operator.adapters.kinds import DEPLOYMENT
+from psm_operator.adapters.kube_api import Resource
+from psm_operator.values import Manifest, ObjectRef
+
+REMEMBERED_DELETIONS: Final = 20_000
+"""More than can be deleted between two sweeps; the oldest goes first."""
+
+NOISE: Final = frozenset({"resourceVersion", "managedFields"})
+
+OWNER_KIND: Final = "PriceSensitivityModel"
+
+Key = tuple[str, str, str]
+"""Kind, namespace, name."""
+
+
+class WatchCache:
+    """Children by owner uid. Objects handed out are shared: read, never write."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Manifest] = {}
+        self._by_owner: dict[str, set[Key]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def owned_by(self, uid: str, namespace: str) -> dict[tuple[str, str], Manifest]:
+        """Every known object of a namespace that is controlled by `uid`, by (kind, name)."""
+        keys = sorted(self._by_owner.get(uid, ()))
+        return {(kind, name): self._objects[kind, where, name] for kind, where, name in keys if where == namespace}
+
+    def put(self, resource: Resource, manifest: Manifest) -> bool:
+        """Take in a newer state of an object.
+
+        Returns:
+            Whether anything changed that a pass could care about.
+        """
+        metadata = manifest["metadata"]
+        if metadata["uid"] in self._deleted:
+            return False
+        key = (resource.kind, metadata["namespace"], metadata["name"])
+        known = self._objects.get(key)
+        if known is not None and _version(known) >= _version(manifest):
+            return False
+        kept = trimmed(resource, manifest)
+        self._forget(key)
+        self._objects[key] = kept
+        owner = controller_of(kept)
+        if owner is not None:
+            self._by_owner.setdefault(owner["uid"], set()).add(key)
+        return known is None or essence(known) != essence(kept)
+
+    def drop(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """An object is gone for good; its successor under the same name has another uid."""
+        self._deleted[uid] = None
+        if len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+        key = (resource.kind, namespace, name)
+        known = self._objects.get(key)
+        if known is not None and known["metadata"]["uid"] == uid:
+            self._forget(key)
+
+    def sweep(
+        self, resource: Resource, listed: Iterable[Manifest], resource_version: str, namespace: str | None
+    ) -> None:
+        """Replace what is known of one kind by a list of it; what is newer than the list stays."""
+        names = set()
+        for manifest in listed:
+            names.add((resource.kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+            self.put(resource, manifest)
+        for key, known in list(self._objects.items()):
+            is_ours = key[0] == resource.kind and namespace in (None, key[1])
+            if is_ours and key not in names and _version(known) <= int(resource_version):
+                self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        known = self._objects.pop(key, None)
+        owner = None if known is None else controller_of(known)
+        if owner is not None:
+            keys = self._by_owner[owner["uid"]]
+            keys.discard(key)
+            if not keys:
+                del self._by_owner[owner["uid"]]
+
+
+def controller_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The owner reference to the model that controls an object; None when no model does."""
+    for owner in manifest["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and owner["kind"] == OWNER_KIND:
+            found: Mapping[str, Any] = owner
+            return found
+    return None
+
+
+def owner_of(manifest: Mapping[str, Any]) -> ObjectRef | None:
+    """The model to look at when `manifest` changes."""
+    owner = controller_of(manifest)
+    return None if owner is None else ObjectRef(manifest["metadata"]["namespace"], owner["name"])
+
+
+def trimmed(resource: Resource, manifest: Manifest) -> Manifest:
+    """What is worth keeping: of managedFields only who owns a Deployment's replicas, of status only a Deployment's."""
+    metadata = {**manifest["metadata"]}
+    fields = metadata.pop("managedFields", None) or ()
+    kept = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    if resource == DEPLOYMENT:
+        replicas: Manifest = {"f:spec": {"f:replicas": {}}}
+        metadata["managedFields"] = [
+            {"manager": entry.get("manager"), "fieldsV1": replicas}
+            for entry in fields
+            if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        ]
+    else:
+        kept.pop("status", None)
+    return kept
+
+
+def essence(manifest: Manifest) -> Manifest:
+    """An object without what changes at every write."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name not in NOISE}
+    return {**manifest, "metadata": metadata}
+
+
+def _version(manifest: Manifest) -> int:
+    """Resource versions of one resource type are comparable as integers (KEP-5504); etcd's always were."""
+    return int(manifest["metadata"]["resourceVersion"])

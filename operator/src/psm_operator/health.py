@@ -1,0 +1,49 @@
+"""HTTP for probes and Prometheus: `/healthz` and `/readyz` on one port, `/metrics` on another."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+Complaints = Callable[[], Sequence[str]]
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` while the block runs; yields the port, which matters when 0 was asked for."""
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def probes(alive: Complaints, ready: Complaints) -> web.Application:
+    """`/healthz` and `/readyz`: 200 ok, or 500 and 503 with the reasons, one per line."""
+    app = web.Application()
+    app.router.add_get("/healthz", _probe(alive, 500))
+    app.router.add_get("/readyz", _probe(ready, 503))
+    return app
+
+
+def _probe(complaints: Complaints, bad: int) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        found = complaints()
+        return web.Response(text="\n".join(found) or "ok", status=bad if found else 200)
+
+    return answer
+
+
+def metrics(exposition: Callable[[], bytes]) -> web.Application:
+    """`/metrics` in Prometheus' text format."""
+    app = web.Application()
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.router.add_get("/metrics", answer)
+    return app
