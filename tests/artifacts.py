@@ -70,7 +70,7 @@ def _members(seed: int, trees: int) -> Members:
     recipe = TableRecipe()
     tables = fit_tables(train, recipe)
     forest = train_forest(
-        cross_fitted_features(train, recipe),
+        cross_fitted_features(train, tables, recipe),
         train.label,
         ForestRecipe(trees=trees, max_depth=6),
         seed=seed,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from psm_contract.manifest import Feature
 from psm_contract.schema import Line
-from psm_contract.tables import LEVELS, CodeColumn, Tables
+from psm_contract.tables import LEVELS, ZONE_EDGES, ZONE_LEVELS, CodeColumn, Tables
 
 Array = NDArray[np.float64]
 
@@ -72,6 +72,21 @@ def _encoding_specs() -> tuple[FeatureSpec, ...]:
     )
 
 
+def _affinity_specs() -> tuple[FeatureSpec, ...]:
+    """What the products and their price zones, weighed against one another, say about the basket."""
+    words = {"la": "LA", "um": "UM"}
+    return tuple(
+        FeatureSpec(f"affinity_{short}_{name}", "number", f"{text} {label}", -10.0, 10.0)
+        for short, label in words.items()
+        for name, text in (
+            ("mean", "mean pull of the lines towards"),
+            ("weighted", "spend-weighted pull of the lines towards"),
+            ("product", "mean pull of the products alone towards"),
+            ("price", "mean pull of the price zones alone towards"),
+        )
+    )
+
+
 FEATURES: Final = (
     FeatureSpec("spend", "number", "money spent in the basket", 0.0, 1_000_000.0, required=True),
     FeatureSpec("items", "number", "items in the basket", 1.0, 1_000_000.0, required=True),
@@ -82,6 +97,7 @@ FEATURES: Final = (
     FeatureSpec("unit_price_max", "number", "largest unit price", 0.0, 1_000_000.0),
     *_price_specs(),
     *_encoding_specs(),
+    *_affinity_specs(),
     FeatureSpec("shop_weekday", "number", "day of the week, 1 = Sunday", 1.0, 7.0, source="SHOP_WEEKDAY"),
     FeatureSpec("shop_hour", "number", "hour of the purchase", 0.0, 23.0, source="SHOP_HOUR"),
     FeatureSpec("basket_size", "category", "S, M or L by number of items", source="BASKET_SIZE"),
@@ -186,11 +202,16 @@ def basket_features(lines: Lines, tables: Tables) -> NDArray[np.float32]:
     ]
     log_price = np.log(unit_price)
     weight = lines.spend / spend[total.basket]
-    for level in nodes[1:]:
-        columns += _price_index(log_price, weight, level, tables, total)
+    index = (log_price - tables.price_mean[nodes]) / tables.price_spread[nodes]
+    for level in index[1:]:
+        columns += _price_index(level, weight, total)
     for column in tables.encoding.T:
         encoded = column[nodes[0]]
         columns += [total.mean(encoded), total.sum(encoded * weight), total.min(encoded), total.max(encoded)]
+    products, zones = line_effects(nodes, index, tables)
+    for product, zone in zip(products.T, zones.T, strict=True):
+        pull = product + zone
+        columns += [total.mean(pull), total.sum(pull * weight), total.mean(product), total.mean(zone)]
     columns += _context(lines, tables)
     return np.stack(columns, axis=1, dtype=np.float32, casting="same_kind")
 
@@ -218,15 +239,35 @@ class _Totals:
         return np.maximum.reduceat(values, self._starts)
 
 
-def _price_index(
-    log_price: Array, weight: Array, node: NDArray[np.int64], tables: Tables, total: _Totals
-) -> list[Array]:
-    """Standardised log unit price of the lines against their node: mean, weighted mean, share low, share high."""
-    index = (log_price - tables.price_mean[node]) / tables.price_spread[node]
-    np.clip(index, -PRICE_INDEX_LIMIT, PRICE_INDEX_LIMIT, out=index)
-    low = (index < -PRICE_INDEX_TIER).astype(np.float64)
-    high = (index > PRICE_INDEX_TIER).astype(np.float64)
-    return [total.mean(index), total.sum(index * weight), total.mean(low), total.mean(high)]
+def _price_index(index: Array, weight: Array, total: _Totals) -> list[Array]:
+    """Standardised log unit price of the lines: mean, weighted mean, share low, share high."""
+    clipped = np.clip(index, -PRICE_INDEX_LIMIT, PRICE_INDEX_LIMIT)
+    low = (clipped < -PRICE_INDEX_TIER).astype(np.float64)
+    high = (clipped > PRICE_INDEX_TIER).astype(np.float64)
+    return [total.mean(clipped), total.sum(clipped * weight), total.mean(low), total.mean(high)]
+
+
+def line_effects(nodes: NDArray[np.int64], index: Array, tables: Tables) -> tuple[Array, Array]:
+    """Pull of every line towards LA and UM: by its product, and by its price zones.
+
+    Args:
+        nodes: Of every line at every level, [4, lines].
+        index: Standardised log unit price against those nodes, [4, lines].
+        tables: The learned tables.
+
+    Returns:
+        Two arrays [lines, 2].
+    """
+    zones = np.zeros((nodes.shape[1], 2))
+    for level in ZONE_LEVELS:
+        own = tables.own(level, nodes[level])
+        zones[own] += tables.zone_effect[nodes[level][own] - tables.level_ends[0], price_zone(index[level][own])]
+    return tables.effect[nodes[0]], zones
+
+
+def price_zone(index: Array) -> NDArray[np.int64]:
+    """Number of the price zone of each standardised log unit price."""
+    return np.searchsorted(ZONE_EDGES, index, side="right")
 
 
 def _context(lines: Lines, tables: Tables) -> list[Array]:

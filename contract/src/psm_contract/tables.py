@@ -19,6 +19,14 @@ LEVELS: Final = ("PROD_CODE", "PROD_CODE_10", "PROD_CODE_20", "PROD_CODE_30")
 
 UNKNOWN: Final = -1
 
+ZONE_LEVELS: Final = (1, 2)
+"""Levels at which price zones are learned: product type and category."""
+
+ZONE_EDGES: Final = (-1.5, -1.0, -0.5, -0.15, 0.15, 0.5, 1.0, 1.5)
+"""Limits of the price zones, in standard deviations of the node's log unit price."""
+
+ZONES: Final = len(ZONE_EDGES) + 1
+
 CodeColumn = Sequence[str | None] | NDArray[np.object_]
 """Codes or words of many rows: a list, or a numpy array of objects; None where not given."""
 
@@ -34,6 +42,10 @@ class Tables:
         price_mean: Mean log unit price at the node, [n]; a product carries its parent's.
         price_spread: Standard deviation of the log unit price, [n], positive.
         encoding: Learned class shares at the node minus the prior, LA and UM, shrunk to the parent, [n, 2].
+        effect: How much one line of the node moves its basket towards LA and UM, summed over the node and the nodes
+            above it, [n, 2].
+        zone_effect: The same for the line's price zone within its product type and its category,
+            [nodes of levels 1 and 2, zones, 2].
         vocabulary: Words of the category features, one after the other, each block ending with "other".
         vocabulary_ends: End of each category feature's block within `vocabulary`.
         defaults: Encoded value of every feature when the input does not say, [features].
@@ -45,6 +57,8 @@ class Tables:
     price_mean: NDArray[np.float64]
     price_spread: NDArray[np.float64]
     encoding: NDArray[np.float64]
+    effect: NDArray[np.float64]
+    zone_effect: NDArray[np.float64]
     vocabulary: NDArray[np.str_]
     vocabulary_ends: NDArray[np.int64]
     defaults: NDArray[np.float64]
@@ -111,6 +125,10 @@ class Tables:
             coarser = nodes[level]
         return nodes
 
+    def own(self, level: int, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the level's `nodes` are really of that level, and not a coarser one standing in."""
+        return np.asarray(nodes < self.level_ends[level], dtype=np.bool_)
+
     def to_npz(self) -> bytes:
         """The tables as the bytes of tables.npz; equal tables give equal bytes."""
         buffer = io.BytesIO()
@@ -144,6 +162,8 @@ class Tables:
             "price_mean": (nodes,),
             "price_spread": (nodes,),
             "encoding": (nodes, 2),
+            "effect": (nodes, 2),
+            "zone_effect": (int(self.level_ends[ZONE_LEVELS[-1]] - self.level_ends[0]), ZONES, 2),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from psm_contract.features import CATEGORIES, CONTEXT, FEATURES, Lines, basket_features
 from psm_contract.manifest import OTHER
 from psm_contract.schema import CLASSES
-from psm_contract.tables import LEVELS, Tables
+from psm_contract.tables import LEVELS, ZONE_LEVELS, ZONES, Tables
+from psm_training.effects import fit_effects
 from psm_training.gold import Gold, class_shares
 
 Floats = NDArray[np.float64]
@@ -32,12 +33,14 @@ class TableRecipe:
         min_lines: A product sold on fewer training lines is left to its product type.
         encoding_weight: Lines that the parent's class shares count for in a node's own.
         price_weight: Lines that the parent's prices count for in a node's own.
+        effect_penalty: Ridge penalty on the effects of products and price zones; smaller trusts single products more.
         folds: Household folds of the cross-fitting.
     """
 
     min_lines: int = 3
     encoding_weight: float = 8.0
     price_weight: float = 20.0
+    effect_penalty: float = 0.1
     folds: int = 5
 
 
@@ -48,43 +51,36 @@ def fit_tables(gold: Gold, recipe: TableRecipe) -> Tables:
         gold: The training baskets, all labelled.
         recipe: How.
     """
-    levels = _hierarchy(gold.lines, recipe.min_lines)
-    blank = _blank(levels, len(FEATURES))
-    blank = replace(blank, parent=_parents(gold.lines, blank))
-    nodes = blank.nodes(gold.lines.codes)
-    lengths = np.diff(gold.lines.starts, append=len(gold.lines.spend))
-    label = np.repeat(gold.label, lengths)
-    price_mean, price_spread = _prices(gold.lines, blank, nodes, recipe.price_weight)
     vocabularies = [_words(gold.lines, spec.source or "") for spec in CATEGORIES]
     learned = replace(
-        blank,
-        price_mean=price_mean,
-        price_spread=price_spread,
-        encoding=_encoding(label, class_shares(gold.label), blank, nodes, recipe.encoding_weight),
+        _learn(gold, recipe),
         vocabulary=np.array([word for words in vocabularies for word in words], dtype=np.str_),
         vocabulary_ends=np.cumsum([len(words) for words in vocabularies]),
     )
     return replace(learned, defaults=_defaults(gold.lines, learned))
 
 
-def cross_fitted_features(gold: Gold, recipe: TableRecipe) -> NDArray[np.float32]:
+def cross_fitted_features(gold: Gold, tables: Tables, recipe: TableRecipe) -> NDArray[np.float32]:
     """Features of the training baskets, each from tables that never saw its household.
+
+    Args:
+        gold: The training baskets, all labelled.
+        tables: Learned from all of them; only its vocabularies and defaults are used, which know no label.
+        recipe: As `tables` was learned.
 
     Returns:
         [baskets, features], in the order of `gold`.
     """
     fold = household_folds(gold.household, recipe.folds)
-    whole = fit_tables(gold, recipe)
     matrix = np.empty((len(gold), len(FEATURES)), dtype=np.float32)
     for number in range(recipe.folds):
-        tables = fit_tables(gold.take(fold != number), recipe)
-        tables = replace(
-            tables,
-            vocabulary=whole.vocabulary,
-            vocabulary_ends=whole.vocabulary_ends,
-            defaults=whole.defaults,
+        others = replace(
+            _learn(gold.take(fold != number), recipe),
+            vocabulary=tables.vocabulary,
+            vocabulary_ends=tables.vocabulary_ends,
+            defaults=tables.defaults,
         )
-        matrix[fold == number] = basket_features(gold.take(fold == number).lines, tables)
+        matrix[fold == number] = basket_features(gold.take(fold == number).lines, others)
     return matrix
 
 
@@ -95,6 +91,19 @@ def household_folds(household: Ints, folds: int) -> Ints:
     fold = np.empty(len(households), dtype=np.int64)
     fold[order] = np.arange(len(households)) % folds
     return np.asarray(fold[number], dtype=np.int64)
+
+
+def _learn(gold: Gold, recipe: TableRecipe) -> Tables:
+    """Everything but vocabularies and defaults."""
+    blank = _blank(_hierarchy(gold.lines, recipe.min_lines), len(FEATURES))
+    blank = replace(blank, parent=_parents(gold.lines, blank))
+    nodes = blank.nodes(gold.lines.codes)
+    price_mean, price_spread = _prices(gold.lines, blank, nodes, recipe.price_weight)
+    priced = replace(blank, price_mean=price_mean, price_spread=price_spread)
+    effect, zone_effect = fit_effects(gold, priced, nodes, recipe.effect_penalty)
+    label = np.repeat(gold.label, np.diff(gold.lines.starts, append=len(gold.lines.spend)))
+    encoding = _encoding(label, class_shares(gold.label), priced, nodes, recipe.encoding_weight)
+    return replace(priced, effect=effect, zone_effect=zone_effect, encoding=encoding)
 
 
 def _hierarchy(lines: Lines, min_lines: int) -> list[list[str]]:
@@ -115,7 +124,9 @@ def _blank(levels: list[list[str]], features: int) -> Tables:
         parent=np.full(nodes, nodes - 1, dtype=np.int32),
         price_mean=np.zeros(nodes),
         price_spread=np.ones(nodes),
-        encoding=np.zeros((nodes, len(CLASSES) - 1)),
+        encoding=np.zeros((nodes, 2)),
+        effect=np.zeros((nodes, 2)),
+        zone_effect=np.zeros((int(ends[ZONE_LEVELS[-1]] - ends[0]), ZONES, 2)),
         vocabulary=np.array([], dtype=np.str_),
         vocabulary_ends=np.zeros(len(CATEGORIES), dtype=np.int64),
         defaults=np.zeros(features),
