@@ -167,6 +167,19 @@ def test_the_autoscaler_goes_before_the_size_is_set() -> None:
     ]
 
 
+def test_a_renumbered_port_takes_a_new_service() -> None:
+    """The API server refuses a second port of one name; a port of somebody else's own is left alone."""
+    live = applied(desired())
+    key = ("Service", "uk-grocery")
+    live[key]["spec"]["ports"].append({"name": "debug", "port": 9000, "protocol": "TCP"})
+    assert actions(desired(), live) == ()
+    live[key]["spec"]["ports"][0]["port"] = 81
+    reason = "spec.ports[80/TCP] is absent, want present"
+    assert reasons(actions(desired(), live)) == [("-Service", reason), ("Service", reason)]
+    wanted = desired(networking={"service": {"port": 8080}})
+    assert [kind for kind, _ in reasons(actions(wanted, applied(desired())))] == ["Service"]
+
+
 def test_a_new_version_changes_the_deployment_alone() -> None:
     """And the candidate, once it serves, is taken away last."""
     live = applied(desired(candidate=18))

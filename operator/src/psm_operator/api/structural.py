@@ -83,12 +83,14 @@ class _Renderer:
     def _put_default(self, made: Schema, node: Schema, *, has_defaults: bool) -> None:
         """An object's default is `{}`: the fields' own defaults fill it in, and stand in one place only.
 
+        Where an object has CEL rules it is written out: Kubernetes checks the bare default against them.
         Empty texts, lists and maps are not written into the user's object: absence says the same.
         """
         default = made.pop("default", None)
         if not has_defaults or default is None or node.get("x-psm-not-stored"):
             return
-        if "properties" in node and self._is_filled_by_fields(node):
+        has_rules = "x-kubernetes-validations" in node
+        if "properties" in node and not has_rules and self._is_filled_by_fields(node):
             made["default"] = {}
         elif default not in ("", [], {}):
             made["default"] = _without_nulls(default)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from itertools import chain
 from typing import Final
 
 from psm_operator.decide.difference import difference
@@ -30,29 +31,45 @@ def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manife
     """
     wanted = {_key(manifest) for manifest in desired}
     deletes = tuple(
-        _delete(manifest) for key, manifest in sorted(live.items()) if key not in wanted and not _is_going(manifest)
+        _delete(manifest, "no longer wanted")
+        for key, manifest in sorted(live.items())
+        if key not in wanted and not _is_going(manifest)
     )
     targets = (manifest["spec"]["scaleTargetRef"] for manifest in desired if manifest["kind"] == AUTOSCALER)
     scaled = {(target["kind"], target["name"]) for target in targets}
-    applies = (_apply(manifest, live.get(_key(manifest)), scaled) for manifest in desired)
+    writes = (_writes(manifest, live.get(_key(manifest)), scaled) for manifest in desired)
     # An autoscaler goes first, or it would undo the size that the Deployment is given next.
     first = tuple(action for action in deletes if action.kind == AUTOSCALER)
     last = tuple(action for action in deletes if action.kind != AUTOSCALER)
-    return (*first, *(action for action in applies if action is not None), *last)
+    return (*first, *chain.from_iterable(writes), *last)
 
 
-def _apply(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, str]]) -> Apply | None:
+def _writes(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, str]]) -> tuple[Action, ...]:
     made, digest = deepcopy(manifest), stamp(manifest)
     if live is not None and _is_going(live):
-        return None
+        return ()
     # An autoscaler does nothing at 0 replicas, so that size is ours to end; every other size is the autoscaler's.
     if live is not None and _key(manifest) in scaled and live["spec"].get("replicas", 1) > 0:
         del made["spec"]["replicas"]
     reason = "absent" if live is None else difference(made, live) or _stamp_difference(digest, live)
     if reason is None:
-        return None
+        return ()
     made["metadata"].setdefault("annotations", {})[STAMP] = digest
-    return Apply(made, reason)
+    if live is not None and _stamp_difference(digest, live) is None and _has_taken_name(manifest, live):
+        return _delete(live, reason), Apply(made, reason)
+    return (Apply(made, reason),)
+
+
+def _has_taken_name(manifest: Manifest, live: Manifest) -> bool:
+    """Whether somebody renumbered a port of a Service of ours: it is theirs now, and so is its name.
+
+    The API server would refuse a second port of that name, so the Service has to be made anew.
+    """
+    if manifest["kind"] != "Service":
+        return False
+    wanted = {port["name"]: (port["port"], port["protocol"]) for port in manifest["spec"]["ports"]}
+    there = [(port.get("name"), (port["port"], port.get("protocol", "TCP"))) for port in live["spec"].get("ports", [])]
+    return any(name in wanted and wanted[name] != number for name, number in there)
 
 
 def stamp(manifest: Manifest) -> str:
@@ -70,9 +87,9 @@ def _stamp_difference(digest: str, live: Manifest) -> str | None:
     return f"metadata.annotations[{STAMP}] is {there or 'absent'}, want {digest}: something in it is no longer wanted"
 
 
-def _delete(live: Manifest) -> Delete:
+def _delete(live: Manifest, reason: str) -> Delete:
     metadata = live["metadata"]
-    return Delete(live["apiVersion"], live["kind"], metadata["name"], metadata["uid"], "no longer wanted")
+    return Delete(live["apiVersion"], live["kind"], metadata["name"], metadata["uid"], reason)
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:

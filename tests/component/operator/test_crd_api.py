@@ -1,0 +1,237 @@
+"""The CRD on a real API server: it installs, refuses contradictions in words, and fills in what pydantic fills in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from psm_local.cluster import Cluster
+from psm_local.errors import LocalError
+from psm_operator.api.crd import CRD_FILE, schema
+from psm_operator.api.names import API_VERSION, KIND
+from psm_operator.api.spec import ModelSpec
+
+pytestmark = pytest.mark.component
+
+ROOT = Path(__file__).parents[3]
+NAMESPACE = "crd-api"
+REGISTRY = {"modelPackageGroupName": "price-sensitivity", "region": "ap-southeast-1"}
+
+
+@pytest.fixture(scope="module")
+def api(control_plane: Cluster) -> Iterator[Cluster]:
+    """An API server that knows the kind, and a namespace."""
+    control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / CRD_FILE))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / CRD_FILE))
+    control_plane.kubectl("create", "namespace", NAMESPACE)
+    yield control_plane
+    control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def model(name: str = "a", **spec: Any) -> str:
+    """A manifest as JSON; `spec` beside the registry."""
+    head = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name, "namespace": NAMESPACE}}
+    return json.dumps({**head, "spec": {"registry": REGISTRY, **spec}})
+
+
+def stored(api: Cluster, manifest: str) -> dict[str, Any]:
+    """The spec that the API server would store."""
+    out = api.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest)
+    found: dict[str, Any] = json.loads(out)["spec"]
+    return found
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "policy and pin": (
+        {"version": {"policy": "LatestApproved", "pin": 3}},
+        "set exactly one of version.policy and version.pin",
+    ),
+    "neither policy nor pin": ({"version": {}}, "set exactly one of version.policy and version.pin"),
+    "replicas and autoscaling": ({"replicas": 3, "autoscaling": {}}, "replicas and autoscaling exclude each other"),
+    "more at least than at most": (
+        {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}},
+        "autoscaling.minReplicas must not exceed autoscaling.maxReplicas",
+    ),
+    "more at least than at most by default": (
+        {"autoscaling": {"maxReplicas": 1}},
+        "autoscaling.minReplicas must not exceed autoscaling.maxReplicas",
+    ),
+    "polling too often": ({"interval": "14s"}, "interval must be at least 15s"),
+    "a deadline within minReadySeconds": (
+        {"rollout": {"minReadySeconds": 600}},
+        "rollout.progressDeadlineSeconds must exceed rollout.minReadySeconds",
+    ),
+    "the operator's own variable": (
+        {"predictor": {"env": [{"name": "PSM_MODEL_SHA256", "value": "x"}]}},
+        "predictor.env must not set PSM_MODEL_* names",
+    ),
+    "a variable twice": (
+        {"predictor": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+        'Duplicate value: {"name":"A"}',
+    ),
+    "a metric twice": (
+        {"analysis": {"metrics": [{"name": "accuracy"}, {"name": "accuracy"}]}},
+        "analysis.metrics must name each metric once",
+    ),
+    "an ingress without host": ({"networking": {"ingress": {}}}, "spec.networking.ingress.host: Required value"),
+    "a bound that is a number": (
+        {"analysis": {"metrics": [{"name": "accuracy", "threshold": {"min": 0.75}}]}},
+        "must be of type string",
+    ),
+    "no duration": ({"interval": "fast"}, "spec.interval: Invalid value"),
+    "a quantity that is none": ({"predictor": {"resources": {"limits": {"memory": "1GiB"}}}}, "should match"),
+    "an unknown field": ({"replica": 3}, 'unknown field "spec.replica"'),
+    "an unknown policy": ({"version": {"policy": "Newest"}}, "Unsupported value"),
+    "a path that is none": ({"networking": {"ingress": {"host": "a.example", "path": "v1"}}}, "should match"),
+}
+
+
+@pytest.mark.parametrize(("spec", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_contradiction_is_refused_in_words(api: Cluster, spec: dict[str, Any], message: str) -> None:
+    """At `kubectl apply`, not hours later in a condition; pydantic refuses the same."""
+    with pytest.raises(LocalError) as refusal:
+        stored(api, model(**spec))
+    assert message in str(refusal.value)
+    with pytest.raises(ValueError, match=r"."):
+        ModelSpec.model_validate({"registry": REGISTRY, **spec})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 54, "metadata.name must have at most 53 characters"),
+        ("1a", "metadata.name must begin with a letter"),
+        ("a.b", "metadata.name must begin with a letter"),
+    ],
+)
+def test_names_that_children_could_not_have_are_refused(api: Cluster, name: str, message: str) -> None:
+    """A Service and a label are named after the model."""
+    with pytest.raises(LocalError, match=message):
+        stored(api, model(name))
+
+
+ADMITTED: dict[str, dict[str, Any]] = {
+    "nothing but a group": {},
+    "a pin": {"version": {"pin": 17}},
+    "nulls": {"autoscaling": None, "replicas": None, "networking": {"ingress": None}, "version": None},
+    "a fixed size": {"replicas": 0},
+    "half an autoscaling": {"autoscaling": {"maxReplicas": 20}},
+    "half a rollout": {"rollout": {"soak": "1h30m", "verification": {"enabled": False}}},
+    "resources as integers": {"predictor": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}},
+    "no metrics": {"analysis": {"metrics": []}},
+    "half a metric": {"analysis": {"metrics": [{"name": "accuracy", "maxRegression": {"absolute": "0.1"}}]}},
+    "a share of the pods": {"disruption": {"maxUnavailable": "25%"}},
+    "an ingress": {"networking": {"ingress": {"host": "a.example", "path": "/models/price"}}},
+    "verbatim parts": {
+        "predictor": {"env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]},
+        "autoscaling": {"behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}},
+        "networking": {
+            "networkPolicy": {"allowFrom": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}
+        },
+    },
+    "full": {
+        k: v for k, v in yaml.safe_load((ROOT / "examples/full.yaml").read_text())["spec"].items() if k != "registry"
+    },
+}
+
+
+@pytest.mark.parametrize("spec", ADMITTED.values(), ids=ADMITTED.keys())
+def test_defaults_are_applied_as_pydantic_applies_them(api: Cluster, spec: dict[str, Any]) -> None:
+    """What the operator reads means what the user wrote, and nothing verbatim is pruned."""
+    raw = {"registry": REGISTRY, **{key: value for key, value in spec.items() if value is not None}}
+    assert ModelSpec.model_validate(stored(api, model(**spec))) == ModelSpec.model_validate(raw)
+
+
+def test_what_was_stored_by_default_does_not_stand_in_the_way(api: Cluster) -> None:
+    """`kubectl apply` of a pin, a fixed size and other resources over a model that had none of them."""
+    api.kubectl("apply", "-f", "-", stdin=model("later"))
+    resources = {"requests": {"cpu": "1"}}
+    changed = model("later", version={"pin": 3}, replicas=2, predictor={"resources": resources})
+    api.kubectl("apply", "-f", "-", stdin=changed)
+    spec = read(api, "later")["spec"]
+    assert (spec["version"], spec["replicas"], spec["predictor"]["resources"]) == ({"pin": 3}, 2, resources)
+    api.kubectl("apply", "-f", "-", stdin=model("later", version={"policy": "LatestApproved"}))
+    assert ModelSpec.model_validate(read(api, "later")["spec"]) == ModelSpec.model_validate({"registry": REGISTRY})
+
+
+def test_server_side_apply_replaces_the_metrics_as_a_whole(api: Cluster) -> None:
+    """Gates that a person does not list are gone, also for tools that merge."""
+    api.kubectl("apply", "--server-side", "-f", "-", stdin=model("merged"))
+    metrics = [{"name": "accuracy", "threshold": {"min": "0.8"}}]
+    api.kubectl("apply", "--server-side", "-f", "-", stdin=model("merged", analysis={"metrics": metrics}))
+    assert read(api, "merged")["spec"]["analysis"]["metrics"] == metrics
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("modelPackageGroupName", "another"), ("region", "eu-west-1")], ids=["group", "region"]
+)
+def test_the_group_is_immutable(api: Cluster, field: str, value: str) -> None:
+    """Another group is another model: its versions would be compared with this one's."""
+    api.kubectl("apply", "-f", "-", stdin=model("fixed"))
+    patch = json.dumps({"spec": {"registry": {field: value}}})
+    with pytest.raises(LocalError, match=f"registry.{field} is immutable; make another resource"):
+        api.kubectl("patch", "psm", "fixed", "-n", NAMESPACE, "--type=merge", "-p", patch)
+
+
+def test_scale_takes_over_from_autoscaling_unless_it_was_asked_for(api: Cluster) -> None:
+    """`kubectl scale` writes spec.replicas; beside an autoscaling of the user's own it is a contradiction."""
+    api.kubectl("apply", "-f", "-", stdin=model("scaled"))
+    api.kubectl("scale", "psm/scaled", "-n", NAMESPACE, "--replicas=3")
+    assert ModelSpec.model_validate(read(api, "scaled")["spec"]).autoscaling is None
+    api.kubectl("apply", "-f", "-", stdin=model("scaled-by-load", autoscaling={"maxReplicas": 4}))
+    with pytest.raises(LocalError, match="replicas and autoscaling exclude each other"):
+        api.kubectl("scale", "psm/scaled-by-load", "-n", NAMESPACE, "--replicas=3")
+
+
+def described(node: dict[str, Any], path: str = "psm") -> Iterator[str]:
+    """Every object of the schema, as kubectl's path."""
+    for name, child in node.get("properties", {}).items():
+        inner = child.get("items", child)
+        if "properties" in inner and name != "metadata":
+            yield f"{path}.{name}"
+            yield from described(inner, f"{path}.{name}")
+
+
+def test_explain_has_an_answer_for_every_field(api: Cluster) -> None:
+    """`kubectl explain` of every object, which lists its fields with their descriptions."""
+    api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / CRD_FILE))
+    paths = [path for path in described(schema()) if path.startswith("psm.spec")]
+    answers = {path: api.kubectl("explain", path) for path in ("psm", "psm.status", *paths)}
+    assert len(answers) > 20
+    assert [path for path, answer in answers.items() if "<no description>" in answer or "<empty>" in answer] == []
+
+
+def test_get_models_shows_what_serves(api: Cluster) -> None:
+    """The category, the columns and what stands in them."""
+    api.kubectl("apply", "-f", "-", stdin=model("shown"))
+    served = {"version": 17, "arn": "arn", "modelDataUrl": "s3://b/k", "metrics": [metric("accuracy", "0.83")]}
+    ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": "m", "observedGeneration": 1}
+    status = {
+        "phase": "Ready",
+        "current": {**served, "metrics": [metric("accuracy", "0.83"), metric("macro_f1", "0.81")]},
+        "stable": served,
+        "desired": {"version": 18, "arn": "arn"},
+        "replicas": 3,
+        "url": "https://prices.example.com/",
+        "conditions": [{**ready, "lastTransitionTime": "2025-01-01T00:00:00Z"}],
+    }
+    patch = json.dumps({"status": status})
+    api.kubectl("patch", "psm", "shown", "-n", NAMESPACE, "--type=merge", "--subresource=status", "-p", patch)
+    header, row = api.kubectl("get", "models", "shown", "-n", NAMESPACE).splitlines()
+    assert header.split() == ["NAME", "READY", "VERSION", "LATEST", "PHASE", "ACCURACY", "F1", "REPLICAS", "AGE"]
+    assert row.split()[:-1] == ["shown", "True", "17", "18", "Ready", "0.83", "0.81", "3"]
+    header, row = api.kubectl("get", "psm", "shown", "-n", NAMESPACE, "-o", "wide").splitlines()
+    assert header.split()[9:] == ["STABLE", "GROUP", "REASON", "URL"]
+    assert row.split()[9:] == ["17", "price-sensitivity", "Serving", "https://prices.example.com/"]
+
+
+def metric(name: str, value: str) -> dict[str, str]:
+    return {"name": name, "value": value, "verdict": "Pass"}
+
+
+def read(api: Cluster, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(api.kubectl("get", "psm", name, "-n", NAMESPACE, "-o", "json"))
+    return found
