@@ -10,9 +10,10 @@ from psm_contract.features import basket_features
 from psm_contract.manifest import MANIFEST, Manifest, Training
 from psm_training.archive import pack
 from psm_training.artifact import Provenance, artifact_members
-from psm_training.forest import ForestRecipe, train_forest
+from psm_training.forest import train_forest
+from psm_training.recipes import ForestRecipe, TableRecipe
 from psm_training.synthetic import generate
-from psm_training.tables import TableRecipe, cross_fitted_features, fit_tables
+from psm_training.tables import cross_fitted_features, fit_tables
 
 Members = dict[str, bytes]
 CREATED_AT = "2026-01-01T00:00:00Z"

@@ -164,4 +164,5 @@ def _bootstrap(by_household: Floats) -> Floats:
     households = len(by_household)
     rng = np.random.default_rng(0)
     times = rng.multinomial(households, np.full(households, 1 / households), size=DRAWS).astype(np.float64)
-    return np.einsum("dh,hap->dap", times, by_household)
+    drawn: Floats = np.einsum("dh,hap->dap", times, by_household)
+    return drawn

@@ -1,5 +1,7 @@
 """Step 4: gold -> tables and matrices, by the very function that the predictor calls."""
 
+from typing import Any
+
 import numpy as np
 
 from psm_contract.features import FEATURES, basket_features
@@ -31,9 +33,10 @@ def features(space: Workspace, recipe: Recipe) -> str:
     }
     files = space.of(recipe.name)
     files.tables.write_bytes(tables.to_npz())
-    labels = {f"{name}_label": gold.label for name, gold in parts.items()}
-    households = {f"{name}_household": gold.household for name, gold in parts.items()}
-    np.savez(files.features, **matrices, **labels, **households)
+    arrays: dict[str, Any] = {**matrices}
+    for name, gold in parts.items():
+        arrays |= {f"{name}_label": gold.label, f"{name}_household": gold.household}
+    np.savez(files.features, **arrays)
     return f"{len(FEATURES)} features of {len(train):,} training baskets, {int(tables.level_ends[0]):,} products known"
 
 

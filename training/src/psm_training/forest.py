@@ -1,27 +1,10 @@
 """The model: a random forest, small enough that a pod loads it at once."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-
-@dataclass(frozen=True)
-class ForestRecipe:
-    """Size and shape of the forest; the file's size, and so a pod's start, grows with trees x leaves.
-
-    Attributes:
-        trees: How many.
-        max_depth: Of a tree.
-        min_samples_leaf: Fewest training baskets in a leaf.
-        max_features: Share of the features that a split may choose from.
-    """
-
-    trees: int = 120
-    max_depth: int = 12
-    min_samples_leaf: int = 15
-    max_features: float = 0.3
+from psm_training.recipes import ForestRecipe
 
 
 def train_forest(

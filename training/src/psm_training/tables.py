@@ -4,7 +4,7 @@ Only training households and training weeks may come in here; `split` proves it.
 must not know its own label, so they come from tables fitted on other households: `cross_fitted_features`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -17,31 +17,13 @@ from psm_contract.schema import CLASSES
 from psm_contract.tables import LEVELS, ZONE_LEVELS, ZONES, Tables
 from psm_training.effects import fit_effects
 from psm_training.gold import Gold, class_shares
+from psm_training.recipes import TableRecipe
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SMALLEST_SPREAD: Final = 0.1
 """Log price units: a node sold at one price must not turn cents into deviations."""
-
-
-@dataclass(frozen=True)
-class TableRecipe:
-    """How the tables are learned.
-
-    Attributes:
-        min_lines: A product sold on fewer training lines is left to its product type.
-        encoding_weight: Lines that the parent's class shares count for in a node's own.
-        price_weight: Lines that the parent's prices count for in a node's own.
-        effect_penalty: Ridge penalty on the effects of products and price zones; smaller trusts single products more.
-        folds: Household folds of the cross-fitting.
-    """
-
-    min_lines: int = 3
-    encoding_weight: float = 8.0
-    price_weight: float = 20.0
-    effect_penalty: float = 0.1
-    folds: int = 5
 
 
 def fit_tables(gold: Gold, recipe: TableRecipe) -> Tables:

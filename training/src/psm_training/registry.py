@@ -1,0 +1,205 @@
+"""The SageMaker model registry and the bucket behind it, as training needs them. Errors are matched on code only.
+
+boto3 and not the sagemaker SDK: that one's ModelPackage.create raises after creating and drops content types.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from psm_contract.metadata import LIVE_PREFIX, check_limits, format_metric
+from psm_training.errors import PipelineError
+
+PENDING: Final = "PendingManualApproval"
+APPROVED: Final = "Approved"
+REJECTED: Final = "Rejected"
+
+CONTENT_TYPES: Final = ["application/json", "application/jsonlines", "text/csv"]
+INSTANCE_TYPES: Final = ["ml.m5.large", "ml.c5.large", "ml.m7g.large"]
+
+GROUP_EXISTS: Final = frozenset({"ValidationException", "ConflictException", "ResourceInUse"})
+"""What CreateModelPackageGroup may answer for a group that is there already."""
+
+CLIENT_CONFIG: Final = Config(
+    retries={"mode": "adaptive", "max_attempts": 8},
+    connect_timeout=5,
+    read_timeout=60,
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+"""Seconds; checksums only where S3 demands them, because other S3 servers refuse the trailing kind."""
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """One registered version."""
+
+    version: int
+    arn: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is registered.
+
+    Attributes:
+        group: Model package group; made when missing.
+        image: Image that serves the model.
+        model_url: s3:// address of the archive.
+        evaluation_url: s3:// address of evaluation.json.
+        environment: Of the serving container.
+        properties: Customer metadata.
+        description: For people.
+    """
+
+    group: str
+    image: str
+    model_url: str
+    evaluation_url: str
+    environment: Mapping[str, str]
+    properties: Mapping[str, str]
+    description: str
+
+
+class ModelRegistry:
+    """Writes model packages and their files."""
+
+    def __init__(self, region: str | None) -> None:
+        if region is None:
+            raise PipelineError("no AWS region; set AWS_REGION or pass --region")
+        self._sagemaker = boto3.client("sagemaker", region_name=region, config=CLIENT_CONFIG)
+        self._s3 = boto3.client("s3", region_name=region, config=CLIENT_CONFIG)
+
+    def upload(self, path: Path, bucket: str, key: str, content_type: str) -> str:
+        """Stores a file and returns its s3:// address."""
+        with _translated(f"upload {path.name} to s3://{bucket}/{key}"), path.open("rb") as content:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+        return f"s3://{bucket}/{key}"
+
+    def ensure_group(self, group: str) -> None:
+        """Makes the group when it is missing."""
+        try:
+            self._sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+        except ClientError:  # whatever the reason, creating tells: it works, the group is there, or a real error
+            with _translated(f"create model package group {group}", ignore=GROUP_EXISTS):
+                self._sagemaker.create_model_package_group(
+                    ModelPackageGroupName=group, ModelPackageGroupDescription="Basket price sensitivity: LA, MM, UM"
+                )
+
+    def register(self, registration: Registration) -> ModelPackage:
+        """Registers a version that waits for approval."""
+        check_limits(registration.properties)
+        self.ensure_group(registration.group)
+        with _translated(f"register in model package group {registration.group}"):
+            created = self._sagemaker.create_model_package(**_request(registration))
+        return self.find(registration.group, str(created["ModelPackageArn"]))
+
+    def find(self, group: str, which: str) -> ModelPackage:
+        """A version by number or ARN.
+
+        Raises:
+            PipelineError: The group does not have it.
+        """
+        if which.startswith("arn:"):
+            with _translated(f"describe model package {which}"):
+                return _model_package(self._sagemaker.describe_model_package(ModelPackageName=which))
+        if not which.isdecimal():
+            raise PipelineError(f"{which!r} is neither a version number nor a model package ARN")
+        for package in self.versions(group):
+            if package.version == int(which):
+                return package
+        raise PipelineError(f"model package group {group} has no version {which}")
+
+    def versions(self, group: str) -> Iterator[ModelPackage]:
+        """All versions, newest first."""
+        with _translated(f"list model package group {group}"):
+            pages = self._sagemaker.get_paginator("list_model_packages").paginate(
+                ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+            )
+            for page in pages:
+                for summary in page["ModelPackageSummaryList"]:
+                    yield _model_package(summary)
+
+    def decide(self, package: ModelPackage, status: str, reason: str) -> ModelPackage:
+        """Approves or rejects a version."""
+        with _translated(f"set {package.arn} to {status}"):
+            self._sagemaker.update_model_package(
+                ModelPackageArn=package.arn, ModelApprovalStatus=status, ApprovalDescription=reason
+            )
+        return self.find("", package.arn)
+
+    def record_metrics(self, package: ModelPackage, metrics: Mapping[str, float]) -> dict[str, str]:
+        """Writes metrics measured on live traffic as psm.live.*; the other properties stay.
+
+        Returns:
+            What was written.
+        """
+        live = {LIVE_PREFIX + name: format_metric(value) for name, value in metrics.items()}
+        with _translated(f"describe model package {package.arn}"):
+            there = self._sagemaker.describe_model_package(ModelPackageName=package.arn)
+        check_limits({**there.get("CustomerMetadataProperties", {}), **live})
+        with _translated(f"record metrics of {package.arn}"):
+            self._sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=live)
+        return live
+
+
+def _request(registration: Registration) -> dict[str, Any]:
+    """CreateModelPackage's arguments."""
+    return {
+        "ModelPackageGroupName": registration.group,
+        "ModelPackageDescription": registration.description,
+        "ModelApprovalStatus": PENDING,
+        "InferenceSpecification": {
+            "Containers": [
+                {
+                    "Image": registration.image,
+                    "ModelDataUrl": registration.model_url,
+                    "Environment": dict(registration.environment),
+                }
+            ],
+            "SupportedContentTypes": CONTENT_TYPES,
+            "SupportedResponseMIMETypes": CONTENT_TYPES,
+            "SupportedRealtimeInferenceInstanceTypes": INSTANCE_TYPES,
+            "SupportedTransformInstanceTypes": INSTANCE_TYPES,
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {"ContentType": "application/json", "S3Uri": registration.evaluation_url},
+            }
+        },
+        "CustomerMetadataProperties": dict(registration.properties),
+    }
+
+
+def _model_package(answer: Mapping[str, Any]) -> ModelPackage:
+    return ModelPackage(
+        version=int(answer["ModelPackageVersion"]),
+        arn=str(answer["ModelPackageArn"]),
+        status=str(answer["ModelApprovalStatus"]),
+    )
+
+
+class _translated:  # noqa: N801  # used as `with _translated(...)`, a verb and not a noun
+    """Turns boto3's errors into ours, naming what was being done."""
+
+    def __init__(self, doing: str, ignore: frozenset[str] = frozenset()) -> None:
+        self._doing = doing
+        self._ignore = ignore
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, ClientError):
+            if error.response["Error"]["Code"] in self._ignore:
+                return True
+            raise PipelineError(f"could not {self._doing}: {error}") from error
+        if isinstance(error, BotoCoreError):
+            raise PipelineError(f"could not {self._doing}: {error}") from error
+        return False
