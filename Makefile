@@ -11,8 +11,8 @@ STAMP := .venv/.synced
 ##@ Use
 
 .PHONY: demo
-demo: setup ## Run the whole product on real Kubernetes, step by step (CLUSTER=kind|current|node to choose where)
-	$(RUN) psm-local demo $(if $(CLUSTER),--cluster $(CLUSTER))
+demo: setup ## Run the whole product on real Kubernetes, step by step (CLUSTER=kind|current|embedded chooses where)
+	$(RUN) psm-local demo
 
 .PHONY: down
 down: setup ## Stop what `make demo` left running

@@ -167,6 +167,11 @@ class World:
         return int(deployment["spec"]["template"]["metadata"]["labels"]["retail.mlops/version"]) if deployment else None
 
     @property
+    def stable(self) -> int | None:
+        """The version that is the way back."""
+        return self.status.stable.version if self.status.stable is not None else None
+
+    @property
     def replicas(self) -> int | None:
         """The size of the serving Deployment."""
         deployment = self.cluster.get("Deployment", REF)
