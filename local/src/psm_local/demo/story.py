@@ -5,8 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from psm_local.demo import install, registry, serving
 from psm_local.demo.account import Account, StepResult
+from psm_local.demo.install import install_and_apply, load_images
+from psm_local.demo.registry import train_and_register
+from psm_local.demo.serving import (
+    becomes_ready,
+    leaves_nothing,
+    predicts,
+    repairs_drift,
+    rolls_back_on_regression,
+    rolls_back_on_revocation,
+    rolls_out_under_load,
+    scales_out,
+)
 from psm_local.demo.stage import Stage
 from psm_local.errors import LocalError
 
@@ -20,19 +31,19 @@ class Step:
 
 
 STEPS = (
-    Step("the operator's and the predictor's images are in the cluster", install.load_images),
+    Step("the operator's and the predictor's images are in the cluster", load_images),
     Step(
         "two models are trained on real transactions and registered; version 1 is approved", registry.train_and_register
     ),
-    Step("the charts are installed and the example model is applied", install.install_and_apply),
-    Step("kubectl get models tells READY True, VERSION 1 and its metrics", serving.becomes_ready),
-    Step("a prediction comes through the Ingress", serving.predicts),
-    Step("version 2, better, is approved and rolled out under load", serving.rolls_out_under_load),
-    Step("version 3 regresses after deployment and is rolled back", serving.rolls_back_on_regression),
-    Step("version 2's approval is revoked: back to version 1", serving.rolls_back_on_revocation),
-    Step("a deleted Deployment and an edited autoscaler are put right", serving.repairs_drift),
-    Step("load makes the autoscaler add replicas", serving.scales_out),
-    Step("the model is deleted: nothing of it is left", serving.leaves_nothing),
+    Step("the charts are installed and the example model is applied", install_and_apply),
+    Step("kubectl get models tells READY True, VERSION 1 and its metrics", becomes_ready),
+    Step("a prediction comes through the Ingress", predicts),
+    Step("version 2, better, is approved and rolled out under load", rolls_out_under_load),
+    Step("version 3 regresses after deployment and is rolled back", rolls_back_on_regression),
+    Step("version 2's approval is revoked: back to version 1", rolls_back_on_revocation),
+    Step("a deleted Deployment and an edited autoscaler are put right", repairs_drift),
+    Step("load makes the autoscaler add replicas", scales_out),
+    Step("the model is deleted: nothing of it is left", leaves_nothing),
 )
 
 
