@@ -50,12 +50,13 @@ def apply_example(stage: Stage) -> None:
 
 def operator_values(stage: Stage) -> dict[str, object]:
     """What a local cluster changes of the chart's defaults: local images, and AWS stand-ins instead of AWS."""
-    aws = dict(stage.cluster.aws.environment(in_cluster=True))
+    aws = stage.cluster.aws.environment(in_cluster=True)
+    repository, _, tag = images.OPERATOR.reference.rpartition(":")
     return {
-        "image": {"repository": "localhost/mlops/psm-operator", "tag": "dev", "pullPolicy": "Never"},
-        "predictor": {"image": images.PREDICTOR.reference, "env": aws},
-        "env": aws,
-        "region": stage.cluster.aws.region,
+        "image": {"repository": repository, "tag": tag},
+        "aws": {"region": stage.cluster.aws.region},
+        "predictor": {"image": images.PREDICTOR.reference, "env": dict(aws)},
+        "extraEnv": [{"name": name, "value": value} for name, value in aws.items() if name != "AWS_REGION"],
     }
 
 

@@ -32,9 +32,7 @@ class Step:
 
 STEPS = (
     Step("the operator's and the predictor's images are in the cluster", load_images),
-    Step(
-        "two models are trained on real transactions and registered; version 1 is approved", registry.train_and_register
-    ),
+    Step("two models are trained on real transactions and registered; version 1 is approved", train_and_register),
     Step("the charts are installed and the example model is applied", install_and_apply),
     Step("kubectl get models tells READY True, VERSION 1 and its metrics", becomes_ready),
     Step("a prediction comes through the Ingress", predicts),
