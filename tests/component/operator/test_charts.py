@@ -1,0 +1,173 @@
+"""The charts: they lint, refuse what they do not know, and grant exactly what the code uses."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helm import CHARTS, HelmError, helm, manifests, rendered
+
+from psm_operator.adapters.kinds import CHILDREN, EVENT, LEASE, MODEL, POD
+from psm_operator.api.crd import crd
+from psm_operator.settings import Settings
+
+pytestmark = pytest.mark.component
+
+READ = {"get", "list", "watch"}
+WRITE = {"create", "patch", "delete"}
+
+USED: dict[tuple[str, str], set[str]] = {
+    (MODEL.group, MODEL.plural): READ,
+    (MODEL.group, f"{MODEL.plural}/status"): {"patch"},
+    (MODEL.group, f"{MODEL.plural}/finalizers"): {"update"},  # asked for where blockOwnerDeletion is guarded
+    **{(child.group, child.plural): READ | WRITE for child in CHILDREN},
+    (POD.group, POD.plural): {"list"},
+    (EVENT.group, EVENT.plural): {"create"},
+    (LEASE.group, LEASE.plural): {"list", "watch"},
+}
+LEASE_USED = {(LEASE.group, LEASE.plural): {"create", "get", "update"}}
+
+
+def granted(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
+    """Verbs by (group, resource) of one role."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault((group, resource), set()).update(rule["verbs"])
+    return found
+
+
+def roles(*args: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
+    """Roles of the operator itself by (kind, namespace, name)."""
+    return {
+        (role["kind"], role["metadata"].get("namespace"), role["metadata"]["name"]): role
+        for role in manifests("psm-operator", *args)
+        if role["kind"] in ("Role", "ClusterRole") and not role["metadata"]["name"].endswith(("-view", "-edit"))
+    }
+
+
+@pytest.mark.parametrize("chart", ["psm-crds", "psm-operator"])
+def test_charts_lint(chart: str) -> None:
+    """Warnings count."""
+    helm("lint", "--strict", str(CHARTS / chart))
+
+
+def test_a_cluster_wide_operator_may_do_what_it_does_and_no_more() -> None:
+    """No Secret, no wildcard, no verb that nothing uses."""
+    found = roles()
+    assert found.keys() == {("ClusterRole", None, "psm-operator"), ("Role", "psm-system", "psm-operator-lease")}
+    assert granted(found["ClusterRole", None, "psm-operator"]) == USED
+    assert granted(found["Role", "psm-system", "psm-operator-lease"]) == LEASE_USED
+
+
+def test_a_namespaced_operator_has_no_right_outside() -> None:
+    """Its own namespace it only watches, for its Lease."""
+    found = roles("--set=watchNamespaces={a,b}")
+    assert found.keys() == {
+        ("Role", "a", "psm-operator"),
+        ("Role", "b", "psm-operator"),
+        ("Role", "psm-system", "psm-operator-lease"),
+    }
+    assert granted(found["Role", "a", "psm-operator"]) == granted(found["Role", "b", "psm-operator"]) == USED
+    watched = {(resource.group, resource.plural): READ for resource in (MODEL, *CHILDREN)}
+    lease = {(LEASE.group, LEASE.plural): {"create", "get", "update", "list", "watch"}}
+    assert granted(found["Role", "psm-system", "psm-operator-lease"]) == watched | lease
+
+
+def test_leases_are_limited_to_the_operators_own() -> None:
+    """But for create, which RBAC cannot limit to a name."""
+    for role in roles(
+        "--set=fullnameOverride=other",
+    ).values():
+        for rule in role["rules"]:
+            if rule["resources"] == ["leases"] and rule["verbs"] != ["create"]:
+                assert rule["resourceNames"] == ["other"]
+
+
+def test_every_setting_of_the_chart_is_one_of_the_operators() -> None:
+    """The operator refuses a variable that it does not know; the chart must not name one."""
+    (deployment,) = [manifest for manifest in manifests("psm-operator") if manifest["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    values = {variable["name"]: variable.get("value", "from-a-field") for variable in container["env"]}
+    settings = Settings.read(values)
+    assert settings.lease.name == "psm-operator"
+    assert settings.predictor.image == "mlops/api-price-sensitivity:0.1.0"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"health": settings.server.health_port, "metrics": settings.server.metrics_port}
+
+
+def test_values_reach_the_operators_settings() -> None:
+    """Also those with commas, quotes and dots in them."""
+    env = {"AWS_ENDPOINT_URL": 'http://a:1/?q="x",y', "B": "{{ .Release.Name }}"}
+    args = ("--set-json", f"predictor.env={json.dumps(env)}", "--set=watchNamespaces={a,b},log.level=DEBUG,workers=3")
+    (deployment,) = [manifest for manifest in manifests("psm-operator", *args) if manifest["kind"] == "Deployment"]
+    variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    settings = Settings.read({variable["name"]: variable.get("value", "x") for variable in variables})
+    assert dict(settings.predictor.env) == env
+    assert (settings.cluster.namespaces, settings.queue.workers, settings.log.level) == (("a", "b"), 3, "DEBUG")
+
+
+def test_the_operator_is_as_confined_as_its_predictors() -> None:
+    """The restricted Pod Security Standard and a read-only root."""
+    (deployment,) = [manifest for manifest in manifests("psm-operator") if manifest["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["enableServiceLinks"] is False
+    assert pod["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("chart", ["psm-crds", "psm-operator"])
+@pytest.mark.parametrize("value", ["replica=2", "image.tga=1", "keep=maybe"])
+def test_a_mistyped_value_is_refused(chart: str, value: str) -> None:
+    """A closed schema: what the chart does not know must not be ignored."""
+    with pytest.raises(HelmError):
+        rendered(chart, f"--set={value}")
+
+
+@pytest.mark.parametrize("chart", ["psm-crds", "psm-operator"])
+def test_every_value_is_in_the_schema_and_used(chart: str) -> None:
+    """A value that no template reads does nothing."""
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    schema = json.loads((CHARTS / chart / "values.schema.json").read_text())
+    assert values.keys() == schema["properties"].keys() - {"global"}
+    templates = "".join(path.read_text() for path in (CHARTS / chart / "templates").iterdir())
+    assert {name for name in values if not re.search(rf"\.Values\.{name}\b", templates)} == set()
+
+
+def test_the_crd_chart_renders_the_crd() -> None:
+    """With its default values, but for the annotation that keeps it."""
+    (found,) = manifests("psm-crds")
+    assert found["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert found == crd()
+    (found,) = manifests("psm-crds", "--set=keep=false,categories={mlops}")
+    assert "annotations" not in found["metadata"]
+    assert found["spec"]["names"]["categories"] == ["mlops"]
+
+
+def test_a_pod_disruption_budget_needs_a_second_operator() -> None:
+    """With one it would only be in the way."""
+
+    def kinds(*args: str) -> set[str]:
+        return {manifest["kind"] for manifest in manifests("psm-operator", *args)}
+
+    assert "PodDisruptionBudget" not in kinds()
+    assert "PodDisruptionBudget" in kinds("--set=replicas=2")
+
+
+def test_versions_agree() -> None:
+    """Charts, operator and the images they name."""
+    project = (Path(__file__).parents[3] / "operator" / "pyproject.toml").read_text()
+    match = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
+    assert match is not None
+    for chart in ("psm-crds", "psm-operator"):
+        assert yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())["appVersion"] == match[1]
+    values = yaml.safe_load((CHARTS / "psm-operator" / "values.yaml").read_text())
+    assert values["predictor"]["image"].endswith(f":{match[1]}")

@@ -1,0 +1,29 @@
+"""The charts as helm renders them; needs helm, which is built on first use."""
+
+from collections.abc import Callable
+
+import pytest
+from helm import rendered
+
+pytestmark = pytest.mark.component
+
+CASES: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "everything": (
+        "--set=replicas=2,image.digest=sha256:" + "0" * 64,
+        "--set=serviceAccount.roleARN=arn:aws:iam::123456789012:role/mlops-dev-operator",
+        "--set=aws.region=ap-southeast-1,networkPolicy.enabled=true,priorityClassName=system-cluster-critical",
+        "--set=predictor.env.AWS_ENDPOINT_URL_S3=http://10.200.0.1:8333",
+        "--set=extraEnv[0].name=AWS_ENDPOINT_URL,extraEnv[0].value=http://10.200.0.1:5000",
+        "--set=imagePullSecrets[0].name=registry-credentials,nodeSelector.pool=system,podLabels.team=mlops",
+        "--set=tolerations[0].operator=Exists,podAnnotations.a=b,metrics.service.annotations.c=d",
+    ),
+    "two-namespaces": ("--set=watchNamespaces={mlops,mlops-test},rbac.aggregate=false",),
+    "own-namespace": ("--set=watchNamespaces={psm-system},metrics.service.enabled=false",),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_operators_chart_is_as_reviewed(name: str, golden: Callable[[str, str], None]) -> None:
+    """A value that changes more than it should shows in the diff."""
+    golden(f"charts/psm-operator-{name}.yaml", rendered("psm-operator", *CASES[name]))
