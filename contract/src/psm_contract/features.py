@@ -115,7 +115,16 @@ _FIRST_CONTEXT: Final = len(FEATURES) - len(CONTEXT)
 
 
 def feature_schema(tables: Tables) -> tuple[Feature, ...]:
-    """The manifest's features: the fixed list with the learned vocabularies and defaults."""
+    """The manifest's features: the fixed list with the learned vocabularies and defaults.
+
+    Raises:
+        ValueError: The tables were learned for another list of features.
+    """
+    if len(tables.defaults) != len(FEATURES) or len(tables.vocabularies) != len(CATEGORIES):
+        raise ValueError(
+            f"the tables hold {len(tables.defaults)} defaults and {len(tables.vocabularies)} vocabularies, "
+            f"this release has {len(FEATURES)} features, {len(CATEGORIES)} of them categories"
+        )
     vocabularies = dict(zip((spec.name for spec in CATEGORIES), tables.vocabularies, strict=True))
     return tuple(
         Feature(

@@ -5,6 +5,7 @@ is an error, because it means that writer and reader disagree.
 """
 
 import json
+import math
 from collections import Counter
 from typing import Annotated, Final, Literal, Self
 
@@ -110,6 +111,15 @@ class GoldenBasket(_Closed):
     probabilities: Probabilities
 
 
+def _check_number(where: str, feature: Feature, value: float | str) -> None:
+    if isinstance(value, str):
+        raise ValueError(f"{where}: {feature.name} must be a number, it is {value!r}")  # noqa: TRY004  # pydantic's way
+    low = -math.inf if feature.minimum is None else feature.minimum
+    high = math.inf if feature.maximum is None else feature.maximum
+    if not low <= value <= high:
+        raise ValueError(f"{where}: {feature.name} is {value}, allowed are {low} to {high}")
+
+
 def _check_probabilities(where: str, probabilities: tuple[float, ...]) -> None:
     total = sum(probabilities)
     if abs(total - 1.0) > _PROBABILITY_SUM_TOLERANCE:
@@ -166,8 +176,8 @@ class Manifest(_Closed):
         for feature, value in zip(self.features, instance, strict=True):
             if feature.kind == "category" and value not in feature.vocabulary:
                 raise ValueError(f"golden[{number}]: {value!r} is not in the vocabulary of {feature.name}")
-            if feature.kind == "number" and isinstance(value, str):
-                raise ValueError(f"golden[{number}]: {feature.name} must be a number, it is {value!r}")
+            if feature.kind == "number":
+                _check_number(f"golden[{number}]", feature, value)
 
     def to_json(self) -> bytes:
         """The manifest as bytes; equal manifests give equal bytes."""

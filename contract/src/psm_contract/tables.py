@@ -5,6 +5,7 @@ of a single product: the label is defined by product prices, so a product's own 
 """
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -18,6 +19,9 @@ LEVELS: Final = ("PROD_CODE", "PROD_CODE_10", "PROD_CODE_20", "PROD_CODE_30")
 """Finest first; a product unknown to the tables is represented by the first of these codes that is known."""
 
 UNKNOWN: Final = -1
+
+_ZIP: Final = b"PK"
+"""First bytes of an npz file; numpy takes anything else for a pickle."""
 
 ZONE_LEVELS: Final = (1, 2)
 """Levels at which price zones are learned: product type and category."""
@@ -142,10 +146,12 @@ class Tables:
         Raises:
             ValueError: Not an npz file, an array is missing, or the arrays do not fit each other.
         """
+        if not raw.startswith(_ZIP):
+            raise ValueError(f"the tables are no npz file: they start with {raw[:4]!r}")
         try:
             with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except (OSError, EOFError) as err:
+        except (OSError, EOFError, zipfile.BadZipFile) as err:
             raise ValueError(f"the tables are no npz file: {err}") from err
         expected = {field.name for field in fields(cls)}
         if arrays.keys() != expected:
@@ -172,5 +178,8 @@ class Tables:
             raise ValueError(f"table level_ends {self.level_ends.tolist()} does not cover {nodes - 1} codes")
         if np.any(self.parent < np.minimum(np.arange(nodes) + 1, nodes - 1)) or np.any(self.parent >= nodes):
             raise ValueError("table parent must point from finer to coarser nodes")
+        for name in ("price_mean", "price_spread", "encoding", "effect", "zone_effect", "defaults"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"table {name} must be finite")
         if not np.all(self.price_spread > 0):
             raise ValueError("table price_spread must be positive")
