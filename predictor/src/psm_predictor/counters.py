@@ -5,6 +5,7 @@ any worker answers for all of them. `telemetry` gives the slots their meaning.
 """
 
 import mmap
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 SLOTS: Final = 1024
@@ -34,3 +35,18 @@ class CounterBlock:
     def values(self, slot: int, rows: range) -> list[float]:
         """A slot of some writers, one by one."""
         return [float(self._slots[number * SLOTS + slot]) for number in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker's place among the workers of its pod.
+
+    Attributes:
+        block: The counters of all workers: one row for each worker's event loop, then one for each batch thread.
+        number: The worker's, from 0.
+        parent: Descriptor that reads end of file when the parent process dies; None without a parent.
+    """
+
+    block: CounterBlock
+    number: int
+    parent: int | None = None

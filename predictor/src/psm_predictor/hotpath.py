@@ -36,6 +36,9 @@ _JSON: Final = (b"content-type", b"application/json")
 _CLOSE: Final = (b"connection", b"close")
 _RETRY_AFTER: Final = (b"retry-after", b"1")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_BUFFERED_BODIES: Final = 16
+"""Bodies that come in pieces may fill this many times the largest body, 32 MiB, whatever the in-flight limit allows."""
+
 _DISCARD_FACTOR: Final = 16
 """A refused body is read on up to 16 times its limit, so that a client that does not stop sees the answer."""
 
@@ -71,6 +74,7 @@ class PredictRoute:
         self._limits = limits
         self._recorder = recorder
         self._in_flight = in_flight
+        self._buffered_bytes = 0
         self._batch_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
         self._id_prefix = secrets.token_hex(6)
         self._ids = itertools.count(1)
@@ -143,12 +147,18 @@ class PredictRoute:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _ClientGoneError
-                    parts.append(message["body"])
-                    size += len(message["body"])
+                    part: bytes = message["body"]
+                    parts.append(part)
+                    size += len(part)
+                    self._buffered_bytes += len(part)
+                    if self._buffered_bytes > self._limits.body_bytes * _BUFFERED_BODIES:
+                        raise RequestError(503, "too many large bodies are under way; try again", "in_flight")
                     more = message["more_body"]
         except TimeoutError as err:
             text = f"{size} bytes came within {self._limits.body_timeout_s:g} s, and the body is not complete"
             raise RequestError(408, text, "slow_body") from err
+        finally:
+            self._buffered_bytes -= size - len(first)
         return b"".join(parts)
 
     def _too_large(self, size: int) -> RequestError:

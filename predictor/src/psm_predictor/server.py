@@ -22,7 +22,7 @@ import uvloop
 from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
-from psm_predictor.counters import CounterBlock
+from psm_predictor.counters import Seat
 from psm_predictor.errors import ArtifactError
 from psm_predictor.hotpath import Answerers, PredictRoute
 from psm_predictor.lifecycle import Lifecycle
@@ -64,12 +64,13 @@ class _TasksInFlight:
 class Worker:
     """The parts of one serving process, wired together."""
 
-    def __init__(self, settings: Settings, block: CounterBlock, number: int) -> None:
+    def __init__(self, settings: Settings, seat: Seat) -> None:
         server = settings.server
         self._settings = settings
-        self._batch_recorder = Recorder(block.row(server.workers + number))
-        self._recorder = Recorder(block.row(number))
-        self._telemetry = Telemetry(block, settings.package, workers=server.workers)
+        self._parent = seat.parent
+        self._batch_recorder = Recorder(seat.block.row(server.workers + seat.number))
+        self._recorder = Recorder(seat.block.row(seat.number))
+        self._telemetry = Telemetry(seat.block, settings.package, workers=server.workers)
         self._lifecycle = Lifecycle()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -102,6 +103,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop_requested, False)
         loop.add_signal_handler(signal.SIGINT, self._stop_requested, True)
+        if self._parent is not None:
+            loop.add_reader(self._parent, self._parent_died)
         stop.let_through()
         serving = loop.create_task(self._server.serve([listener]), name="serving")
         loading = loop.create_task(self._load(), name="loading")
@@ -151,6 +154,11 @@ class Worker:
             self._hurry.set()
         self._stop.set()
 
+    def _parent_died(self) -> None:
+        if self._parent is not None:
+            asyncio.get_running_loop().remove_reader(self._parent)
+        self._stop_requested(True)
+
     async def _drain(self) -> None:
         was_ready = self._lifecycle.model is not None
         self._lifecycle.drain()
@@ -161,11 +169,11 @@ class Worker:
                 await asyncio.wait_for(self._hurry.wait(), self._settings.server.drain_s)
 
 
-def serve(settings: Settings, listener: socket.socket, block: CounterBlock, number: int) -> int:
+def serve(settings: Settings, listener: socket.socket, seat: Seat) -> int:
     """Runs one worker to its end; the exit code."""
 
     async def main() -> int:
-        return await Worker(settings, block, number).run(listener)
+        return await Worker(settings, seat).run(listener)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -34,14 +34,14 @@ class RequestLimits:
     """What one request may ask for, and how many may wait.
 
     Attributes:
-        body_bytes: Largest body; 1 MiB holds 1000 instances of 30 named features. Larger -> 413.
+        body_bytes: Largest body; 2 MiB hold 1000 instances of 35 named features. Larger -> 413.
         instances: Most instances in one request; 1000 take about 10 ms of the one core. More -> 422.
         lines: Most till lines of one basket; the longest real one has a few hundred. More -> 422.
         in_flight: Most unanswered requests per worker; at 5000 requests/s 256 are 50 ms of queue. More -> 503.
         body_timeout_s: Longest wait for the rest of a body; a slower client gets 408.
     """
 
-    body_bytes: int = _MEBIBYTE
+    body_bytes: int = 2 * _MEBIBYTE
     instances: int = 1000
     lines: int = 2000
     in_flight: int = 256

@@ -12,23 +12,31 @@ from contextlib import suppress
 from typing import Final
 
 from psm_predictor import stop
-from psm_predictor.counters import CounterBlock
+from psm_predictor.counters import CounterBlock, Seat
 from psm_predictor.settings import ServerSettings, Settings
 
 _LOG: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 2048
+_EXIT_CANNOT_LISTEN: Final = 1
 
 
 def run(settings: Settings) -> int:
     """Listens and serves until told to stop; the exit code."""
     stop.hold_back()
-    listener = listen(settings.server)
+    try:
+        listener = listen(settings.server)
+    except OSError as err:
+        server = settings.server
+        _LOG.error("cannot listen on %s port %d: %s", server.host, server.port, err.strerror)  # one line
+        return _EXIT_CANNOT_LISTEN
     workers = settings.server.workers
     block = CounterBlock(2 * workers)  # a row for each worker's event loop, one for its batch thread
     if workers == 1:
-        return _serve(settings, listener, block, 0)
-    pids = [_fork(settings, listener, block, number) for number in range(workers)]
+        return _serve(settings, listener, Seat(block, 0))
+    parent, lifeline = os.pipe()  # workers see its end when the parent dies, however it dies
+    pids = [_fork(settings, listener, Seat(block, number, parent), lifeline) for number in range(workers)]
     listener.close()
+    os.close(parent)
     return _watch(set(pids))
 
 
@@ -42,19 +50,20 @@ def listen(server: ServerSettings) -> socket.socket:
     return listener
 
 
-def _serve(settings: Settings, listener: socket.socket, block: CounterBlock, number: int) -> int:
+def _serve(settings: Settings, listener: socket.socket, seat: Seat) -> int:
     from psm_predictor.server import serve  # noqa: PLC0415  # after the socket is open and after the fork
 
-    return serve(settings, listener, block, number)
+    return serve(settings, listener, seat)
 
 
-def _fork(settings: Settings, listener: socket.socket, block: CounterBlock, number: int) -> int:
+def _fork(settings: Settings, listener: socket.socket, seat: Seat, lifeline: int) -> int:
     pid = os.fork()
     if pid:
         return pid
+    os.close(lifeline)
     code = 1
     try:
-        code = _serve(settings, listener, block, number)
+        code = _serve(settings, listener, seat)
     finally:
         logging.shutdown()
         os._exit(code)  # never returns into the parent's code

@@ -23,7 +23,7 @@ def test_four_variables_are_enough_and_the_rest_has_defaults() -> None:
             data_url=NEEDED["PSM_MODEL_DATA_URL"], sha256=SHA256, arn=NEEDED["PSM_MODEL_PACKAGE_ARN"], version=3
         )
     )
-    assert dataclasses.astuple(settings.requests) == (1_048_576, 1000, 2000, 256, 10.0)
+    assert dataclasses.astuple(settings.requests) == (2_097_152, 1000, 2000, 256, 10.0)
     assert dataclasses.astuple(settings.archive) == (268_435_456, 536_870_912, 64)
     assert dataclasses.astuple(settings.server) == ("0.0.0.0", 8080, 1, "", 120, 5.0, 15)  # noqa: S104  # the default under test
     assert settings.cache_dir.parts[1:] == ("tmp", "psm-predictor")
