@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from psm_operator.api import crd
-from psm_operator.api.conditions import ConditionType
+from psm_operator.api.conditions import ConditionType, Reason
+from psm_operator.api.reference import UNSTORED, reasons
+from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
 
 ROOT = Path(__file__).parents[3]
@@ -141,3 +143,33 @@ def test_every_status_field_is_in_the_schema() -> None:
     """What is not in the schema is pruned on the way in."""
     names = {field.alias or name for name, field in ModelStatus.model_fields.items()}
     assert names == SCHEMA["properties"]["status"]["properties"].keys()
+
+
+def test_every_reason_is_documented() -> None:
+    """Reasons are API: alerts match on them."""
+    assert reasons().keys() == {reason.value for reason in Reason}
+    assert [name for name, text in reasons().items() if not text.endswith(".")] == []
+
+
+def test_defaults_outside_the_schema_are_named_in_the_reference() -> None:
+    """And only those: a field of this list has no default in the schema."""
+    for path in UNSTORED:
+        assert "default" not in NODES[f".spec.{path}"]
+
+
+def test_the_guide_names_every_condition_and_printer_column() -> None:
+    """docs/pricesensitivitymodel.md speaks of what people see."""
+    guide = (ROOT / "docs" / "pricesensitivitymodel.md").read_text()
+    assert [kind.value for kind in ConditionType if f"`{kind.value}`" not in guide] == []
+    assert [name for name, *_ in crd.COLUMNS if name.upper() not in guide] == []
+
+
+def test_every_example_in_the_guide_is_admitted() -> None:
+    """What people copy works."""
+    guide = (ROOT / "docs" / "pricesensitivitymodel.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    specs = [manifest["spec"] for block in blocks for manifest in yaml.safe_load_all(block) if "apiVersion" in manifest]
+    assert specs
+    specs += [yaml.safe_load(path.read_text())["spec"] for path in (ROOT / "examples").glob("*.yaml")]
+    for spec in specs:
+        ModelSpec.model_validate(spec)

@@ -1,7 +1,7 @@
 """Renders the CustomResourceDefinition from the types: `python -m psm_operator.api.crd [--check]`.
 
-Writes `crds/` and the copy in `charts/psm-crds`. Run by `make crds`; with `--check` it writes nothing and fails when a
-file is not what the types say.
+Writes `crds/`, the copy in `charts/psm-crds` and the reference page in `docs/`. Run by `make crds`; with `--check` it
+writes nothing and fails when a file is not what the types say.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from psm_operator.api.names import (
     SINGULAR,
     VERSION,
 )
+from psm_operator.api.reference import reference
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
 from psm_operator.api.structural import structural
@@ -47,6 +48,7 @@ STATUS_MAPS: Final = {"conditions": "type", "rejected": "version"}
 
 CRD_FILE: Final = Path("crds") / f"{PLURAL}.{GROUP}.yaml"
 CHART_FILE: Final = Path("charts/psm-crds/templates") / f"{PLURAL}.{GROUP}.yaml"
+REFERENCE_FILE: Final = Path("docs/pricesensitivitymodel-reference.md")
 HEADER: Final = "# Generated from the types in operator/src/psm_operator/api by `make crds`; do not edit.\n"
 
 
@@ -141,9 +143,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
     parser.add_argument("--root", type=Path, default=Path(), help="root of the repository")
     options = parser.parse_args(arguments)
+    files = {CRD_FILE: crd_yaml(), CHART_FILE: chart_yaml(), REFERENCE_FILE: reference(schema())}
     stale = [
         (options.root / path, text)
-        for path, text in ((CRD_FILE, crd_yaml()), (CHART_FILE, chart_yaml()))
+        for path, text in files.items()
         if not (options.root / path).is_file() or (options.root / path).read_text(encoding="utf-8") != text
     ]
     for path, text in stale:

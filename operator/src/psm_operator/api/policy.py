@@ -109,7 +109,7 @@ class AnalysisMetric(ApiModel):
     """One metric of the registry and what it must be. Without threshold and maxRegression it is only shown."""
 
     name: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")] = Field(
-        description="Metric name: the package's metadata psm.live.<name>, else psm.<name>, else its evaluation report."
+        description="Metric name: the package's metadata psm.live.<name>, else psm.<name>."
     )
     threshold: Threshold | None = Field(default=None, description="An absolute bound.")
     max_regression: MaxRegression | None = Field(
@@ -141,7 +141,8 @@ class Analysis(ApiModel):
     metrics: tuple[AnalysisMetric, ...] = Field(
         default=DEFAULT_METRICS,
         max_length=32,
-        description="Metrics and their bounds; default: accuracy, macro_f1 and precision_min_class.",
+        description="Metrics and their bounds. Default: accuracy >= 0.75 and at most 0.02 below stable, macro_f1 >= 0.70, "
+        "precision_min_class >= 0.65.",
         json_schema_extra=rules(
             ("self.all(a, self.exists_one(b, b.name == a.name))", "analysis.metrics must name each metric once"),
         ),

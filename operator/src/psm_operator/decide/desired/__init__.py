@@ -6,9 +6,7 @@ from typing import Final
 from psm_operator.decide.desired.deployment import candidate_deployment, deployment
 from psm_operator.decide.desired.identity import service_account
 from psm_operator.decide.desired.model import (
-    API_VERSION,
     CANDIDATE,
-    KIND,
     MANAGER,
     MODEL_LABEL,
     ROLE_LABEL,
@@ -43,9 +41,7 @@ def children(model: DesiredModel) -> tuple[Manifest, ...]:
 
 
 __all__ = [
-    "API_VERSION",
     "CANDIDATE",
-    "KIND",
     "MANAGER",
     "MODEL_LABEL",
     "ROLE_LABEL",

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.spec import Autoscaling, ModelSpec
 from psm_operator.values import Manifest, ObjectRef, ServeTarget
-
-API_VERSION: Final = "retail.mlops/v1alpha1"
-KIND: Final = "PriceSensitivityModel"
 
 MODEL_LABEL: Final = "retail.mlops/model"
 ROLE_LABEL: Final = "retail.mlops/role"
