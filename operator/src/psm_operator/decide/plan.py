@@ -45,15 +45,16 @@ def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manife
 
 
 def _writes(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, str]]) -> tuple[Action, ...]:
-    made, digest = deepcopy(manifest), stamp(manifest)
     if live is not None and _is_going(live):
         return ()
+    sent, digest = manifest, stamp(manifest)
     # An autoscaler does nothing at 0 replicas, so that size is ours to end; every other size is the autoscaler's.
     if live is not None and _key(manifest) in scaled and live["spec"].get("replicas", 1) > 0:
-        del made["spec"]["replicas"]
-    reason = "absent" if live is None else difference(made, live) or _stamp_difference(digest, live)
+        sent = _without_replicas(manifest)
+    reason = "absent" if live is None else difference(sent, live) or _stamp_difference(digest, live)
     if reason is None:
         return ()
+    made = deepcopy(sent)
     made["metadata"].setdefault("annotations", {})[STAMP] = digest
     if live is not None and _stamp_difference(digest, live) is None and _has_taken_name(manifest, live):
         return _delete(live, reason), Apply(made, reason)
@@ -74,10 +75,13 @@ def _has_taken_name(manifest: Manifest, live: Manifest) -> bool:
 
 def stamp(manifest: Manifest) -> str:
     """Digest of a manifest, 16 hex digits; `spec.replicas` does not count, since it is not always sent."""
-    counted = dict(manifest)
-    if "spec" in manifest:
-        counted["spec"] = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_without_replicas(manifest), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without_replicas(manifest: Manifest) -> Manifest:
+    if "replicas" not in manifest.get("spec", {}):
+        return manifest
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
 
 
 def _stamp_difference(digest: str, live: Manifest) -> str | None:
