@@ -7,6 +7,7 @@ GET /__missing   operations that were asked for and that the emulator lacks
 GET /__health    204
 """
 
+import io
 import json
 import sys
 import threading
@@ -118,12 +119,14 @@ class FaultyApp:
 
     def _answer(self, operation: str, request: Request, faults: Faults) -> Response:
         is_list = operation.startswith("List")
-        key = (operation, request.get_data(cache=True))
+        body = request.get_data()
+        request.environ["wsgi.input"] = io.BytesIO(body)  # it was read; the application reads it again
+        key = (operation, body)
         if is_list and faults.stale_list and key in self._listed:
-            status, headers, body = self._listed[key]
-            return Response(body, status=status, headers=headers)
+            status, headers, content = self._listed[key]
+            return Response(content, status=status, headers=headers)
         answer = Response.from_app(self._app, request.environ)
-        if answer.status_code >= _SERVER_ERROR and answer.mimetype == "text/html":
+        if answer.status_code >= _SERVER_ERROR and answer.get_data().startswith(b"<!doctype"):
             return self._missing_action(operation)
         if is_list:
             self._listed[key] = (answer.status_code, list(answer.headers), answer.get_data())
@@ -133,7 +136,7 @@ class FaultyApp:
         """Say plainly what moto answers with an HTML page: 501 is not retried, so the caller sees it at once."""
         self._missing.add(operation)
         print(f"MISSING ACTION {operation}: the emulator does not have it", file=sys.stderr, flush=True)  # noqa: T201
-        return _error(501, "EmulatorLacksAction", f"the emulator does not have {operation}")
+        return _error(501, "EmulatorLacksAction", f"the emulator does not have {operation} (its log says more)")
 
 
 def _error(status: int, code: str, message: str) -> Response:
