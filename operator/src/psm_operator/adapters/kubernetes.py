@@ -57,7 +57,7 @@ class KubernetesCluster:
         resource = BY_KIND[manifest["apiVersion"], manifest["kind"]]
         metadata = manifest["metadata"]
         ref = ObjectRef(metadata["namespace"], metadata["name"])
-        query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
+        query = {"fieldManager": field_manager, "force": "true"}
         path = resource.path(ref.namespace, ref.name)
         try:
             live = await self._api.send("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
