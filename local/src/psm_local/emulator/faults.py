@@ -22,7 +22,6 @@ from werkzeug.wrappers import Request, Response
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _JSON = "application/x-amz-json-1.1"
-_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -125,18 +124,19 @@ class FaultyApp:
         if is_list and faults.stale_list and key in self._listed:
             status, headers, content = self._listed[key]
             return Response(content, status=status, headers=headers)
-        answer = Response.from_app(self._app, request.environ)
-        if answer.status_code >= _SERVER_ERROR and answer.get_data().startswith(b"<!doctype"):
+        try:
+            answer = Response.from_app(self._app, request.environ)
+        except NotImplementedError:
             return self._missing_action(operation)
         if is_list:
             self._listed[key] = (answer.status_code, list(answer.headers), answer.get_data())
         return answer
 
     def _missing_action(self, operation: str) -> Response:
-        """Say plainly what moto answers with an HTML page: 501 is not retried, so the caller sees it at once."""
+        """Say plainly what moto's server answers with an HTML page: 501 is not retried, so the caller sees it at once."""
         self._missing.add(operation)
         print(f"MISSING ACTION {operation}: the emulator does not have it", file=sys.stderr, flush=True)  # noqa: T201
-        return _error(501, "EmulatorLacksAction", f"the emulator does not have {operation} (its log says more)")
+        return _error(501, "EmulatorLacksAction", f"the emulator does not have {operation}")
 
 
 def _error(status: int, code: str, message: str) -> Response:
