@@ -146,9 +146,23 @@ def _onnx(estimator: RandomForestClassifier, features: int) -> bytes:
 
 
 def _joblib(estimator: RandomForestClassifier) -> bytes:
+    _clear_padding(estimator)
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
     return buffer.getvalue()
+
+
+def _clear_padding(forest: RandomForestClassifier) -> None:
+    """Zeroes the unused bytes between the fields of the trees' nodes.
+
+    scikit-learn leaves there whatever the memory held, so the pickles of two equal forests would differ.
+    """
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
+        state = tree.__getstate__()
+        nodes = np.zeros(len(state["nodes"]), dtype=state["nodes"].dtype)  # zeros_like would not clear the padding
+        for name in nodes.dtype.names:
+            nodes[name] = state["nodes"][name]
+        tree.__setstate__({**state, "nodes": nodes})
 
 
 def _spread(probabilities: NDArray[np.float32], allowed: NDArray[np.bool_], count: int) -> list[int]:
