@@ -6,7 +6,7 @@ Imports as little as it can: the health check runs every few seconds beside the 
 import http.client
 import logging
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 from psm_predictor import settings as environment
 from psm_predictor.errors import SettingsError
@@ -32,18 +32,18 @@ def main() -> int:
             return EXIT_USAGE
 
 
-def serve() -> int:
-    """Serves until SIGTERM: 0; 1 if the model can never be served; 2 if the environment is wrong."""
-    from psm_predictor import logs, workers  # noqa: PLC0415  # not for the health check
+def serve() -> NoReturn:
+    """Serves until SIGTERM, exit code 0; 1 if the model can never be served; 2 if the environment is wrong."""
+    from psm_predictor import logs, stop, workers  # noqa: PLC0415  # not for the health check
 
     try:
         settings = environment.read()
     except SettingsError as err:
         logs.configure("INFO")
         logging.getLogger(__name__).error("the environment is wrong: %s", err)  # noqa: TRY400  # a traceback adds nothing
-        return EXIT_USAGE
+        stop.leave(EXIT_USAGE)
     logs.configure(settings.log_level)
-    return workers.run(settings)
+    stop.leave(workers.run(settings))
 
 
 def healthcheck() -> int:

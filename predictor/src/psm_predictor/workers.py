@@ -65,8 +65,7 @@ def _fork(settings: Settings, listener: socket.socket, seat: Seat, lifeline: int
     try:
         code = _serve(settings, listener, seat)
     finally:
-        logging.shutdown()
-        os._exit(code)  # never returns into the parent's code
+        stop.leave(code)  # never returns into the parent's code
 
 
 def _watch(workers: set[int]) -> int:

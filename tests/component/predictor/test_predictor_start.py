@@ -1,5 +1,6 @@
 """How a predictor starts, and how it says that it cannot."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -12,12 +13,13 @@ from typing import Any
 
 import boto3
 import httpx
+import onnx
 import pytest
 from artifacts import ArtifactFile, Members, make_artifact
 from botocore.config import Config
 from predictor_process import PredictorProcess, environment, metrics_of, serving
 
-from psm_contract.manifest import MANIFEST
+from psm_contract.manifest import MANIFEST, ONNX
 from psm_local.aws import AwsEndpoints
 
 BUCKET = "mlops-dev-models"
@@ -289,3 +291,35 @@ def test_sigterm_in_the_first_moment_is_not_lost(tmp_path: Path) -> None:
         process.terminate()
 
         assert process.wait(timeout_s=20) == 0
+
+
+def repeat_trees(members: Members) -> None:
+    """The same answers from 400 times the trees, each with a 400th of its weight: a model that takes time to load."""
+    copies = 400
+    model = onnx.load_from_string(members[ONNX])
+    for attribute in model.graph.node[0].attribute:
+        ints, floats, strings = list(attribute.ints), list(attribute.floats), list(attribute.strings)
+        if attribute.name.endswith("_treeids"):
+            trees = max(ints) + 1
+            attribute.ints.extend(tree + trees * copy for copy in range(1, copies) for tree in ints)
+        elif attribute.name == "class_weights":
+            attribute.floats[:] = [weight / copies for weight in floats] * copies
+        elif attribute.name.startswith(("nodes_", "class_")):
+            attribute.ints.extend(ints * (copies - 1))
+            attribute.floats.extend(floats * (copies - 1))
+            attribute.strings.extend(strings * (copies - 1))
+    members[ONNX] = model.SerializeToString()
+    document = json.loads(members[MANIFEST])
+    document["files"][ONNX] = hashlib.sha256(members[ONNX]).hexdigest()
+    members[MANIFEST] = json.dumps(document).encode()
+
+
+def test_sigterm_while_the_model_loads_ends_the_process_in_order(tmp_path: Path) -> None:
+    """Native code is at work in a thread when the process ends; it must not be pulled from under it."""
+    artifact = make_artifact(tmp_path, mutate=repeat_trees)
+    with PredictorProcess(environment(artifact, tmp_path)) as process:
+        process.wait_for_log("listening")
+        process.terminate()
+
+        assert process.wait(timeout_s=20) == 0
+        assert process.log[-1]["message"] == "stopped"

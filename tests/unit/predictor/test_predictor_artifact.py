@@ -185,15 +185,16 @@ def test_a_golden_answer_that_differs_stops_the_start_and_is_printed(tmp_path: P
     assert '"spend": ' in str(caught.value) or '"SPEND": ' in str(caught.value)
 
 
-def test_a_golden_row_that_its_own_rules_refuse_stops_the_start(tmp_path: Path) -> None:
+def test_a_golden_basket_that_the_routes_rules_refuse_stops_the_start(tmp_path: Path) -> None:
     """A client that sends the documented example would get 422."""
 
     def change(document: Any) -> None:
-        document["features"][0]["minimum"] = 1e5
+        for number, line in enumerate(document["golden_baskets"][0]["lines"]):
+            line["BASKET_ID"] = number
 
     artifact = make_artifact(tmp_path, mutate=rewrite_manifest(change))
 
-    with pytest.raises(ArtifactError, match="the manifest's own rules refuse a golden row"):
+    with pytest.raises(ArtifactError, match="this release refuses a golden row or basket"):
         load(verify(fetched(artifact), LIMITS))
 
 

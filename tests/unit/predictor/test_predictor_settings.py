@@ -1,7 +1,10 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
+from psm_predictor import settings as settings_module
 from psm_predictor.errors import SettingsError
 from psm_predictor.settings import ArchiveLimits, PackageRef, RequestLimits, ServerSettings, Settings, parse
 
@@ -85,3 +88,12 @@ def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: str, mes
 
     assert message in str(caught.value)
     assert value.lower() in str(caught.value).lower()
+
+
+def test_the_readme_lists_every_variable_and_no_other() -> None:
+    """A setting that nobody can find is none."""
+    package = Path(settings_module.__file__).parent
+    variable = re.compile(r"\bPSM_[A-Z0-9_]+\b")
+    ours = set(variable.findall((package / "settings.py").read_text()))
+
+    assert set(variable.findall((package.parents[1] / "README.md").read_text())) == ours | set(NEEDED)

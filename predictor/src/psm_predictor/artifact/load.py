@@ -74,7 +74,7 @@ def _ask(answerer: Answerer, document: dict[str, Any]) -> Any:
         return json.loads(answerer.answer(json.dumps(document).encode(), "self-test"))
     except RequestError as err:
         raise ArtifactError(
-            Reason.GOLDEN_MISMATCH, f"the manifest's own rules refuse a golden row: {err.detail}; train the model again"
+            Reason.GOLDEN_MISMATCH, f"this release refuses a golden row or basket: {err.detail}; train the model again"
         ) from err
 
 
