@@ -1,7 +1,7 @@
 """The operator's settings: the only reader of the environment, once, at the start.
 
 Frozen and grouped; the unit is in the name. Variables begin with PSM_OPERATOR_; AWS's own (AWS_REGION,
-AWS_ENDPOINT_URL, AWS_ROLE_ARN...) are read by boto3 itself. docs/settings.md lists them.
+AWS_ENDPOINT_URL, AWS_ROLE_ARN...) are read by boto3 itself.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Prometheus metrics of the operator: where passes, polls, the election and the queue are counted.
 
 Every series about one model carries its namespace and name, and goes with it: label sets stay bounded by what exists.
-Names follow Prometheus' conventions (base units, `_total`); docs/metrics.md lists them. Logging is `logs`.
+Names follow Prometheus' conventions (base units, `_total`). Logging is `logs`.
 """
 
 from collections import OrderedDict

@@ -1,0 +1,77 @@
+"""Metrics: counted once, bounded by what exists, gone with the model."""
+
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from world import GROUP, REF, World
+
+from psm_operator.telemetry import PrometheusTelemetry
+from psm_operator.values import Approval
+
+
+def samples(telemetry: PrometheusTelemetry, prefix: str = "psm_") -> dict[str, float]:
+    """Every sample as `name{label values}` -> value; labels in the order of their names."""
+    families = text_string_to_metric_families(telemetry.exposition().decode())
+    return {
+        f"{sample.name}{{{','.join(sample.labels[label] for label in sorted(sample.labels))}}}": sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith(prefix)
+    }
+
+
+@pytest.fixture
+def telemetry() -> PrometheusTelemetry:
+    """A fresh one."""
+    return PrometheusTelemetry(version="1.2.3")
+
+
+def test_the_process_counts_passes_retries_reads_and_minutes(telemetry: PrometheusTelemetry) -> None:
+    """What the queue, the adapters and the polls report."""
+    telemetry.queue_added()
+    telemetry.queue_retried("RegistryThrottled")
+    telemetry.pass_finished("success", 0.02)
+    telemetry.registry_called("ListModelPackages", "ThrottlingException")
+    telemetry.polled(0.2)
+    telemetry.registry_unknown(GROUP, 1.5)
+    telemetry.leading(is_leader=True)
+    telemetry.gauge("psm_queue_depth", "Keys waiting.", lambda: 7)
+    found = samples(telemetry)
+    assert found["psm_queue_adds_total{}"] == 1
+    assert found["psm_queue_retries_total{RegistryThrottled}"] == 1
+    assert found["psm_reconcile_duration_seconds_count{success}"] == 1
+    assert found["psm_registry_reads_total{ListModelPackages,ThrottlingException}"] == 1
+    assert found["psm_registry_unknown_minutes_total{price-sensitivity,ap-southeast-1}"] == 1.5
+    assert found["psm_leader{}"] == 1
+    assert found["psm_queue_depth{}"] == 7
+    assert found["psm_operator_build_info{1.2.3}"] == 1
+    telemetry.group_forgotten(GROUP)
+    assert not any("registry_unknown_minutes_total{" in name for name in samples(telemetry))
+
+
+def of_model(telemetry: PrometheusTelemetry) -> dict[str, float]:
+    """Series that carry our model's name."""
+    return {name: value for name, value in samples(telemetry).items() if f"{REF.name},{REF.namespace}" in name}
+
+
+async def test_a_models_series_follow_it_and_go_with_it(telemetry: PrometheusTelemetry) -> None:
+    """Gauges say what is served; the rollback is counted once however often it is looked at; nothing is left behind."""
+    world = World()
+    world.deps = replace(world.deps, telemetry=telemetry)
+    world.register()
+    await world.serve()
+    assert of_model(telemetry)["psm_model_version{uk-grocery,mlops}"] == 1
+    assert of_model(telemetry)["psm_model_ready{uk-grocery,mlops}"] == 1
+    assert of_model(telemetry)["psm_model_metric{accuracy,uk-grocery,mlops}"] == 0.78
+    world.register()
+    await world.pass_time(120)
+    world.approve(2, Approval.REJECTED)
+    await world.pass_time(120)
+    found = of_model(telemetry)
+    assert world.serving == 1
+    assert found["psm_rollbacks_total{uk-grocery,mlops,ApprovalRevoked}"] == 1
+    assert sum(name.startswith("psm_model_info{") for name in found) == 1
+    world.cluster.remove("PriceSensitivityModel", REF)
+    await world.once()
+    assert of_model(telemetry) == {}

@@ -1,0 +1,121 @@
+"""The watch cache: newest wins, the dead stay dead, sweeps put right what watches missed."""
+
+from typing import Any
+
+import pytest
+
+from psm_operator.adapters.kinds import CHILDREN, DEPLOYMENT
+from psm_operator.adapters.watch_cache import WatchCache, owner_of
+from psm_operator.handlers import take_in
+from psm_operator.values import Manifest, ObjectRef
+
+SERVICE = CHILDREN[1]
+OWNER = {"kind": "PriceSensitivityModel", "name": "grocery", "uid": "owner", "controller": True}
+
+
+def child(version: int, *, uid: str = "u1", name: str = "grocery", **fields: Any) -> Manifest:
+    """A child as a list shows it: without apiVersion and kind."""
+    metadata = {
+        "namespace": "mlops",
+        "name": name,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "ownerReferences": [OWNER],
+        "managedFields": [{"manager": "psm-operator", "fieldsV1": {"f:spec": {"f:replicas": {}, "f:x": {}}}}],
+    }
+    return {"metadata": metadata, "spec": {"a": 1}, **fields}
+
+
+@pytest.fixture
+def cache() -> WatchCache:
+    """Empty."""
+    return WatchCache()
+
+
+def versions(cache: WatchCache) -> dict[tuple[str, str], str]:
+    """ResourceVersion of every child of our owner."""
+    return {key: live["metadata"]["resourceVersion"] for key, live in cache.owned_by("owner", "mlops").items()}
+
+
+def test_the_newest_state_wins_whatever_the_order(cache: WatchCache) -> None:
+    """The answer to our own write may arrive before an older watch event."""
+    assert cache.put(SERVICE, child(5))
+    assert not cache.put(SERVICE, child(4, spec={"a": 0}))
+    assert versions(cache) == {("Service", "grocery"): "5"}
+
+
+def test_a_write_that_changes_nothing_of_interest_is_no_change(cache: WatchCache) -> None:
+    """Status of an HPA moves every 15 s; no pass needs to know."""
+    cache.put(SERVICE, child(5, status={"x": 1}))
+    assert not cache.put(SERVICE, child(6, status={"x": 2}))
+    assert cache.put(SERVICE, child(7, spec={"a": 2}))
+
+
+def test_the_status_of_a_deployment_is_of_interest(cache: WatchCache) -> None:
+    """Rollouts are read from it."""
+    cache.put(DEPLOYMENT, child(5, status={"replicas": 1}))
+    assert cache.put(DEPLOYMENT, child(6, status={"replicas": 2}))
+
+
+def test_of_managed_fields_only_the_owners_of_replicas_are_kept(cache: WatchCache) -> None:
+    """They are most of an object's bytes."""
+    cache.put(DEPLOYMENT, child(5))
+    cache.put(SERVICE, child(5))
+    children = cache.owned_by("owner", "mlops")
+    assert children["Deployment", "grocery"]["metadata"]["managedFields"] == [
+        {"manager": "psm-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]
+    assert "managedFields" not in children["Service", "grocery"]["metadata"]
+    assert children["Service", "grocery"]["apiVersion"] == "v1"
+
+
+def test_what_was_deleted_never_comes_back(cache: WatchCache) -> None:
+    """A list that was under way when the object went shows it once more."""
+    cache.put(SERVICE, child(5))
+    assert take_in(cache, SERVICE, "DELETED", child(6))
+    assert not cache.put(SERVICE, child(7))
+    assert versions(cache) == {}
+    assert cache.put(SERVICE, child(8, uid="u2"))
+
+
+def test_a_late_deletion_does_not_hit_the_successor(cache: WatchCache) -> None:
+    """Same name, another uid."""
+    cache.put(SERVICE, child(8, uid="u2"))
+    take_in(cache, SERVICE, "DELETED", child(6, uid="u1"))
+    assert versions(cache) == {("Service", "grocery"): "8"}
+
+
+def test_a_sweep_drops_what_is_gone_and_keeps_what_is_newer_than_the_list(cache: WatchCache) -> None:
+    """The list is of one moment; what was applied after it is not in it."""
+    cache.put(SERVICE, child(5, uid="u1", name="old"))
+    cache.put(SERVICE, child(20, uid="u2", name="new"))
+    cache.put(DEPLOYMENT, child(5, uid="u3", name="other-kind"))
+    cache.sweep(SERVICE, [child(9, uid="u4", name="listed")], "10", None)
+    assert versions(cache) == {("Deployment", "other-kind"): "5", ("Service", "listed"): "9", ("Service", "new"): "20"}
+
+
+def test_a_sweep_of_one_namespace_leaves_the_others_alone(cache: WatchCache) -> None:
+    """Namespaces are listed one by one when the operator is confined to some."""
+    cache.put(SERVICE, child(5))
+    cache.sweep(SERVICE, [], "10", "elsewhere")
+    assert len(cache) == 1
+    cache.sweep(SERVICE, [], "10", "mlops")
+    assert len(cache) == 0
+
+
+def test_an_owner_that_changes_is_followed(cache: WatchCache) -> None:
+    """The index follows the owner reference."""
+    cache.put(SERVICE, child(5))
+    taken = child(6)
+    taken["metadata"]["ownerReferences"] = [{**OWNER, "uid": "another"}]
+    cache.put(SERVICE, taken)
+    assert versions(cache) == {}
+    assert list(cache.owned_by("another", "mlops")) == [("Service", "grocery")]
+
+
+def test_the_key_of_a_child_is_its_controlling_model() -> None:
+    """Others' owner references do not count."""
+    orphan = child(1)
+    orphan["metadata"]["ownerReferences"] = [{**OWNER, "controller": False}, {**OWNER, "kind": "ReplicaSet"}]
+    assert owner_of(child(1)) == ObjectRef("mlops", "grocery")
+    assert owner_of(orphan) is None
