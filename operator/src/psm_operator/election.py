@@ -148,7 +148,8 @@ class Election:
         if holder not in ("", self._identity) or silent_s >= self._times.renew_deadline_s:
             self.is_leader = False
             raise LeadershipLost(
-                f"lease {self._namespace}/{self._name} was not renewed for {silent_s:.1f} s; holder is {holder or 'nobody'}"
+                f"lease {self._namespace}/{self._name} was not renewed for {silent_s:.1f} s; "
+                f"last seen holder is {holder or 'nobody'}"
             )
 
     async def _try_to_hold(self) -> bool:

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from psm_local.aws import AwsEndpoints
 from psm_local.cluster import Cluster
+from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.kube_api import KubeApi
 
 CRD = Path(__file__).parents[3] / "crds" / "pricesensitivitymodels.retail.mlops.yaml"
+
+IMPATIENT = AwsLimits(connect_timeout_s=1.0, read_timeout_s=2.0, attempts=1)
+"""What is away is away at once."""
 
 
 @pytest.fixture(scope="session")
@@ -33,23 +38,20 @@ async def api(cluster: Cluster) -> AsyncIterator[KubeApi]:
 
 
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that the stand-ins accept, where boto3 looks for them."""
+def sagemaker(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
+    """Clients of the registry emulator."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    clients = AwsClients(IMPATIENT, endpoints={"sagemaker": registry.url})
+    yield clients
+    clients.close()
 
 
 @pytest.fixture
-def limits() -> AwsLimits:
-    """Impatient: what is away is away at once."""
-    return AwsLimits(connect_timeout_s=1.0, read_timeout_s=2.0, attempts=1)
-
-
-@pytest.fixture
-def sagemaker_clients(registry: object, limits: AwsLimits, credentials: None) -> Iterator[AwsClients]:  # noqa: ARG001
-    """Clients of the registry emulator."""
-    url = getattr(registry, "url")  # noqa: B009
-    clients = AwsClients(limits, endpoints={"sagemaker": url})
+def s3_clients(s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
+    """Clients of the S3 server."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    clients = AwsClients(IMPATIENT, endpoints={"s3": s3.s3_host_url})
     yield clients
     clients.close()
