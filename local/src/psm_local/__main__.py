@@ -9,6 +9,7 @@ from pathlib import Path
 from psm_local import gobuild, images, targets
 from psm_local.cluster import Cluster, load_cluster
 from psm_local.control_plane import up_control_plane
+from psm_local.demo.run import run_demo
 from psm_local.errors import LocalError
 from psm_local.node.up import up_node
 from psm_local.settings import Settings, read_settings
@@ -29,6 +30,7 @@ def main() -> None:
         "kubeconfig": _kubeconfig,
         "build": _build,
         "images": _images,
+        "demo": _demo,
     }
     try:
         commands[args.command](args, read_settings())
@@ -56,10 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     image = commands.add_parser("images", help="build the container images")
     image.add_argument("--load", action="store_true", help="and load them into the instance")
     image.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
+    demo = commands.add_parser("demo", help="run the whole product, step by step, and leave it running")
+    demo.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
     down = commands.add_parser("down", help="stop an instance; nothing but the cache stays")
     env = commands.add_parser("env", help="print shell lines that point kubectl and AWS clients at an instance")
     kubeconfig = commands.add_parser("kubeconfig", help="print the path of an instance's kubeconfig")
-    for command in (up, down, env, kubeconfig, image):
+    for command in (up, down, env, kubeconfig, image, demo):
         command.add_argument("--name", default=_DEFAULT_NAME, help="the instance (default: %(default)s)")
     return parser
 
@@ -126,6 +130,11 @@ def _images(args: argparse.Namespace, settings: Settings) -> None:
         _print(f"{image.reference} {image.archive}")
         if cluster is not None:
             cluster.load_image(image.archive)
+
+
+def _demo(args: argparse.Namespace, settings: Settings) -> None:
+    if not run_demo(args.name, args.source, settings, _say):
+        sys.exit(1)
 
 
 def _running(run_dir: Path) -> Cluster | None:

@@ -89,8 +89,10 @@ def s3_process(folder: Path, address: str, ports: list[int]) -> Process:
         "master.telemetry": "false",
     }
     argv = (weed, "-logtostderr", "server", *(f"-{name}={value}" for name, value in flags.items()))
+    # the gateway answers before its storage takes anything: ask the master for a place too
+    urls = f"http://{address}:{ports[0]}/dir/assign http://{address}:{s3_port(ports)}/status"
     # it takes ten seconds to end in good order, for data that ends with it
-    return Process("s3", argv, grace_s=0.5, ready=Ready("socket", f"{address}:{s3_port(ports)}"))
+    return Process("s3", argv, grace_s=0.5, ready=Ready("http", urls))
 
 
 def s3_port(ports: list[int]) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from psm_local.errors import StartFailed
+from psm_local.settings import inherited
 from psm_local.supervise.pids import ProcessId
 from psm_local.supervise.plan import Plan
 from psm_local.supervise.progress import Event, tail
@@ -50,8 +51,17 @@ def new_run_dir(run_dir: Path, name: str) -> Path:
     if state is not None and not state.is_stale:
         raise StartFailed(f"{name} runs already ({run_dir}); stop it first: psm-local down --name {name}")
     stop(run_dir)
+    _forget_dead(run_dir.parent)
     run_dir.mkdir(parents=True)
     return run_dir
+
+
+def _forget_dead(folder: Path) -> None:
+    """Clean up after every instance whose keeper is gone, a test run that was killed for one."""
+    for path in folder.glob("*/state.json"):
+        state = load_state(path.parent)
+        if state is not None and state.is_stale:
+            stop(path.parent)
 
 
 def start(run_dir: Path, plan: Plan, *, attached: bool, say: Say) -> Attached:
@@ -70,6 +80,7 @@ def start(run_dir: Path, plan: Plan, *, attached: bool, say: Say) -> Attached:
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=inherited({"NO_PROXY": "*", "no_proxy": "*"}),  # an instance talks to its own processes only
             start_new_session=True,
         )
     handle = Attached(run_dir=run_dir, lifeline=keeper.stdin)

@@ -73,7 +73,7 @@ class Keeper:
         failed = self._phase == "failed"
         self._stop_all()
         for argv in self._plan.afterwards:
-            subprocess.run(argv, check=False)
+            subprocess.run(argv, stdout=sys.stderr, check=False)
         self._phase = "failed" if failed else "stopped"
         self._save()
         self._report(Event("failed" if failed else "stopped", process=self._plan.instance, detail=self._message))

@@ -19,7 +19,7 @@ def is_ready(ready: Ready, *, exit_code: int | None) -> bool:
     """Return whether the process is ready now; `exit_code` is its own, None while it runs."""
     match ready.kind:
         case "http":
-            return _answers(ready)
+            return all(_answers(url, ready.ca_file) for url in ready.target.split())
         case "socket":
             return _accepts(ready.target)
         case "command":
@@ -33,10 +33,10 @@ def is_ready(ready: Ready, *, exit_code: int | None) -> bool:
             return True
 
 
-def _answers(ready: Ready) -> bool:
-    context = ssl.create_default_context(cafile=ready.ca_file) if ready.ca_file else None
+def _answers(url: str, ca_file: str) -> bool:
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     try:
-        with urllib.request.urlopen(ready.target, timeout=_PROBE_TIMEOUT_S, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_S, context=context) as answer:  # noqa: S310
             return 200 <= int(answer.status) < 300  # noqa: PLR2004  # HTTP's own numbers
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
