@@ -2,11 +2,11 @@
 
 import json
 import os
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import httpx
 import pytest
 from waiting import until
 
@@ -46,14 +46,10 @@ def test_a_restricted_pod_becomes_ready(web: Cluster) -> None:
 
 def test_the_ingress_answers_on_this_machine(web: Cluster) -> None:
     """A request to a forwarded port of 127.0.0.1 with the host of the Ingress reaches a pod."""
-    request = urllib.request.Request(f"{web.ingress_url}/version", headers={"Host": "web.example"})
 
     def answer() -> str:
-        try:
-            with urllib.request.urlopen(request, timeout=5) as response:
-                return str(json.loads(response.read())["etcdserver"])
-        except OSError:
-            return ""
+        response = httpx.get(f"{web.ingress_url}/version", headers={"Host": "web.example"}, timeout=5)
+        return str(response.json()["etcdserver"]) if response.is_success else ""
 
     until(answer, "the ingress controller to route to the pods")
     assert answer().startswith("3.")

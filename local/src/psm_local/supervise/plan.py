@@ -16,9 +16,10 @@ ReadyKind = Literal["http", "socket", "command", "instance", "exit", "none"]
 class Ready:
     """How to see that a process is ready.
 
-    Kinds: `http` a GET of `target` (of each, where it names several) answers 2xx; `socket` a connection to `target` (host:port, or the path of a UNIX
-    socket) succeeds; `command` the program `argv` exits 0; `instance` the process is a keeper itself and everything in
-    its run folder `target` is ready; `exit` the process is a task and exits 0; `none` it is ready once started.
+    Kinds: `http` a GET of `target` (of each, where it names several) answers 2xx; `socket` a connection to `target`
+    (host:port, or the path of a UNIX socket) succeeds; `command` the program `argv` exits 0; `instance` the process is
+    a keeper itself and everything in its run folder `target` is ready; `exit` the process is a task and exits 0;
+    `none` it is ready once started.
     """
 
     kind: ReadyKind = "none"
