@@ -372,6 +372,19 @@ async def test_a_newer_approval_replaces_a_candidate_on_its_way(world: World) ->
     assert world.status.stable.version == 1
 
 
+async def test_a_version_that_made_way_while_soaking_is_still_a_way_back(world: World) -> None:
+    world.register()
+    world.create()
+    await world.converge()
+    assert world.stable is None, "version 1 serves and soaks"
+    world.register()
+    await world.pass_time(15)
+    assert world.serving == 2
+    world.approve(2, Approval.REJECTED)
+    await world.pass_time(30)
+    assert world.serving == 1
+
+
 async def test_a_version_whose_approval_goes_while_verifying_is_dropped_without_rejection(world: World) -> None:
     world.register()
     await world.serve()

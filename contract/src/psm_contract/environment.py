@@ -1,4 +1,4 @@
-"""Names of the environment variables by which a predictor process learns which model it serves.
+"""How operator and predictor speak across the process boundary: environment variables in, one exit code out.
 
 The operator writes them on the pod, the predictor's settings read them; neither spells a name itself.
 Standard AWS variables (AWS_REGION, AWS_ENDPOINT_URL, ...) keep their own names and are not listed.
@@ -18,5 +18,8 @@ MODEL_PACKAGE_ARN: Final = "PSM_MODEL_PACKAGE_ARN"
 MODEL_PACKAGE_VERSION: Final = "PSM_MODEL_PACKAGE_VERSION"
 """The package's version number, a positive integer; part of every answer."""
 
-ALLOW_JOBLIB: Final = "PSM_ALLOW_JOBLIB"
-"""1 allows the joblib fallback, which executes code from the archive; 0 (the default) forbids it."""
+EXIT_UNSERVABLE: Final = 65
+"""Exit code (EX_DATAERR of sysexits.h) of a predictor whose archive can never be served: starting it again cannot help.
+
+The operator rejects a version whose candidate pod ends with it at once; every other exit code may be a fault around the archive.
+"""

@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def serve() -> NoReturn:
-    """Serves until SIGTERM, exit code 0; 1 if the model can never be served; 2 if the environment is wrong."""
+    """Serves until SIGTERM, exit code 0; 65 if the archive can never be served; 1 if it cannot be had; 2 if the environment is wrong."""
     from psm_predictor import logs, stop, workers  # noqa: PLC0415  # not for the health check
 
     try:

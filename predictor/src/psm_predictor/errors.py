@@ -40,6 +40,10 @@ class Reason(StrEnum):
     """The model does not answer a golden row as it did when it was trained."""
 
 
+UNREACHABLE = frozenset({Reason.ARTIFACT_MISSING, Reason.ARTIFACT_FORBIDDEN})
+"""Reasons that say nothing about the archive itself."""
+
+
 class ArtifactError(PredictorError):
     """The model can never be served as it is; `str()` is the line that an operator reads."""
 

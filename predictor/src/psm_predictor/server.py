@@ -19,11 +19,12 @@ from typing import Final
 import uvicorn
 import uvloop
 
+from psm_contract.environment import EXIT_UNSERVABLE
 from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
 from psm_predictor.counters import Seat
-from psm_predictor.errors import ArtifactError
+from psm_predictor.errors import UNREACHABLE, ArtifactError
 from psm_predictor.hotpath import Answerers, PredictRoute
 from psm_predictor.lifecycle import Lifecycle
 from psm_predictor.loading import load_until_ready
@@ -35,7 +36,8 @@ from psm_predictor.telemetry import Recorder, Telemetry
 _LOG: Final = logging.getLogger(__name__)
 _MOST_TERMINATION_BYTES: Final = 4096  # what Kubernetes keeps
 EXIT_OK: Final = 0
-EXIT_UNSERVABLE: Final = 1
+EXIT_UNREACHABLE: Final = 1
+"""The archive is missing or forbidden: somebody may put it there, or grant the role, and a restart helps."""
 
 
 class _Server(uvicorn.Server):
@@ -180,7 +182,7 @@ def serve(settings: Settings, listener: socket.socket, seat: Seat) -> int:
             code = runner.run(main())
         except ArtifactError as err:
             report_failure(str(err), settings.termination_log)
-            code = EXIT_UNSERVABLE
+            code = EXIT_UNREACHABLE if err.reason in UNREACHABLE else EXIT_UNSERVABLE
     _LOG.info("stopped", extra={"exit_code": code})
     return code
 

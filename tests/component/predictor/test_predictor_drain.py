@@ -246,7 +246,7 @@ def test_workers_that_cannot_serve_end_the_process_with_their_code(tmp_path: Pat
     environ = environment(make_artifact(tmp_path), tmp_path, PSM_WORKERS="2", PSM_MODEL_SHA256="0" * 64)
 
     with PredictorProcess(environ) as process:
-        assert process.wait() == 1
+        assert process.wait() == 65
 
     assert (tmp_path / "termination-log").read_text().startswith("DigestMismatch: ")
 

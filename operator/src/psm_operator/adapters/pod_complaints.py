@@ -6,9 +6,8 @@ Pod names and back-off times are left out: the sentence goes into status, and st
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from psm_contract.environment import EXIT_UNSERVABLE
 from psm_operator.values import Manifest, PodFailure
-
-EXIT_UNSERVABLE: Final = 65
 
 PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"})
 WAITING_IS_FINE: Final = frozenset({"ContainerCreating", "PodInitializing", ""})

@@ -39,6 +39,7 @@ class HistoryResult(StrEnum):
     """How a version's turn ended."""
 
     PROMOTED = "Promoted"
+    SUPERSEDED = "Superseded"
     ROLLED_BACK = "RolledBack"
     REJECTED = "Rejected"
 
@@ -102,13 +103,13 @@ class HistoryEntry(ApiModel):
     )
 
     version: int = Field(description="Model package version this entry is about.")
-    result: HistoryResult = Field(description="Promoted, RolledBack or Rejected.")
+    result: HistoryResult = Field(description="Promoted, Superseded, RolledBack or Rejected.")
     reason: Reason = Field(description="Why.")
     from_: int | None = Field(default=None, description="Version served before.")
     to: int | None = Field(default=None, description="Version served after.")
     at: datetime = Field(description="When.")
     served: Served | None = Field(
-        default=None, description="What is needed to serve this version again; only of promoted versions."
+        default=None, description="What is needed to serve this version again; only of versions that served."
     )
 
 

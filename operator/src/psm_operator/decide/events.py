@@ -30,6 +30,8 @@ def _of_history(entry: HistoryEntry, status: ModelStatus) -> Event:
     match entry.result:
         case HistoryResult.PROMOTED:
             return Event("Normal", Reason.PROMOTED, f"version {entry.version} finished its soak", key)
+        case HistoryResult.SUPERSEDED:
+            return Event("Normal", Reason.SUPERSEDED, f"version {entry.version} made way before its soak ended", key)
         case HistoryResult.REJECTED:
             return Event("Warning", entry.reason, f"version {entry.version} rejected: {why}", key)
         case HistoryResult.ROLLED_BACK:

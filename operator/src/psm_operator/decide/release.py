@@ -130,16 +130,31 @@ def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     candidate = status.candidate
     if candidate is None or known(seen) is None:
         return status
-    wanted = policy_choice(seen, status)
     if seen.spec.version.pin is not None:
-        return status if candidate.version == seen.spec.version.pin else _with(status, candidate=None)
+        return status if candidate.version == seen.spec.version.pin else _make_way(seen, status, candidate)
     row = summary_of(seen, candidate.version)
     if candidate.stage is Stage.VERIFYING and (row is None or row.approval is not Approval.APPROVED):
         return _with(status, candidate=None)
+    wanted = policy_choice(seen, status)
     is_superseded = wanted is not None and wanted.version > candidate.version
     if is_superseded and not _is_only_hope(seen, status, candidate):
-        return _with(status, candidate=None)
+        return _make_way(seen, status, candidate)
     return status
+
+
+def _make_way(seen: Observation, status: ModelStatus, candidate: Candidate) -> ModelStatus:
+    """A candidate that serves already is remembered: it may be all there is to go back to."""
+    if candidate.stage is not Stage.SOAKING or status.current is None:
+        return _with(status, candidate=None)
+    entry = HistoryEntry(
+        version=candidate.version,
+        result=HistoryResult.SUPERSEDED,
+        reason=Reason.SUPERSEDED,
+        to=candidate.version,
+        at=seen.now,
+        served=status.current,
+    )
+    return _with(status, candidate=None, history=_remember(seen, status, entry))
 
 
 def _is_only_hope(seen: Observation, status: ModelStatus, candidate: Candidate) -> bool:

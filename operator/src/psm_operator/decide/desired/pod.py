@@ -98,7 +98,6 @@ def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
     variables: dict[str, Manifest] = {}
     ours = {
         "AWS_REGION": model.spec.registry.region,
-        environment.ALLOW_JOBLIB: "0",
         WORKERS: str(model.spec.predictor.workers),
         **model.defaults.env,
     }
