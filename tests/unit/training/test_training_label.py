@@ -1,5 +1,8 @@
 """The derived label: other households' prices, cut on training baskets."""
 
+# A live annotation with a DuckDB type, once Hypothesis looked at it, makes DuckDB report leaks when Python exits.
+from __future__ import annotations
+
 import math
 import statistics
 from collections import defaultdict
