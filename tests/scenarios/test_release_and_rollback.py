@@ -605,6 +605,7 @@ async def test_a_model_that_is_gone_is_forgotten(world: World) -> None:
     await world.once()
     assert world.cluster.get("Deployment", REF) is None
     assert world.polls.interests == {}
+    assert world.deps.evidence == {}
     assert world.telemetry.forgotten == [REF]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.ports import Artifacts, Clock, Cluster, RegistryPolls, Telemetry
-from psm_operator.values import Evidence
+from psm_operator.values import Evidence, ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Deps:
     """The ports, the installation's defaults, and what is remembered between passes.
 
     Attributes:
-        evidence: model uid -> what several polls in a row said; losing it only delays a rollback.
+        evidence: what several polls in a row said of each model; losing it only delays a rollback.
     """
 
     cluster: Cluster
@@ -21,4 +21,4 @@ class Deps:
     clock: Clock
     telemetry: Telemetry
     defaults: PredictorDefaults
-    evidence: dict[str, Evidence] = field(default_factory=dict)
+    evidence: dict[ObjectRef, Evidence] = field(default_factory=dict)

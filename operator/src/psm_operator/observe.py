@@ -62,7 +62,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
     group = group_of(spec)
     view = deps.polls.view(group)
     deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions_in_play(status, spec, view))
-    evidence = _gather_evidence(uid, spec, status, view, deps)
+    evidence = _gather_evidence(ref, spec, status, view, deps)
     children = await deps.cluster.children(ref, uid)
     serving, candidate, artifacts = await asyncio.gather(
         _workload(ref, SERVING, children.get(("Deployment", ref.name)), deps),
@@ -119,15 +119,15 @@ def versions_in_play(status: ModelStatus, spec: ModelSpec, view: RegistryView) -
     return frozenset(versions)
 
 
-def _gather_evidence(uid: str, spec: ModelSpec, status: ModelStatus, view: RegistryView, deps: Deps) -> Evidence:
-    before = deps.evidence.get(uid, Evidence())
+def _gather_evidence(ref: ObjectRef, spec: ModelSpec, status: ModelStatus, view: RegistryView, deps: Deps) -> Evidence:
+    before = deps.evidence.get(ref, Evidence())
     if not isinstance(view, Snapshot):
         return before
     serving = serving_target(status)
     stable = status.stable.version if status.stable is not None else None
     version = serving.version if serving is not None else None
-    deps.evidence[uid] = fold_evidence(before, view, version, spec.analysis, stable)
-    return deps.evidence[uid]
+    deps.evidence[ref] = fold_evidence(before, view, version, spec.analysis, stable)
+    return deps.evidence[ref]
 
 
 async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps: Deps) -> Workload | None:

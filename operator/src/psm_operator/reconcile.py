@@ -45,5 +45,6 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
 def forget(ref: ObjectRef, deps: Deps) -> Result:
     """A model is gone: nobody polls, counts or measures for it any more. Its children go by their owner reference."""
     deps.polls.unwatch(ref)
+    deps.evidence.pop(ref, None)
     deps.telemetry.forget(ref)
     return Result(None)
