@@ -16,7 +16,7 @@ from psm_local.servers import start_emulator, start_s3
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
     """A real API server with controllers and simulated nodes (pods become Ready without running), and AWS stand-ins."""
-    with start_control_plane(f"test-{os.getpid()}", kwok=True) as cluster:
+    with start_control_plane(f"test-{os.getpid()}", kwok=True, audit=True) as cluster:
         yield cluster
 
 

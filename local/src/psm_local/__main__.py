@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         help="auto: what CLUSTER (auto, current, kind, embedded) and this machine ask for",
     )
     up.add_argument("--simulated-nodes", action="store_true", help="with control-plane: pods become Ready, do not run")
+    up.add_argument("--audit", action="store_true", help="log every API request (not with kind or current)")
     commands.add_parser("status", help="show every instance and its processes")
     build = commands.add_parser("build", help="build the programs now instead of on first use")
     build.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(one.name for one in gobuild.ALL)}")
@@ -75,9 +76,11 @@ def _up(args: argparse.Namespace, settings: Settings) -> None:
         return
     match args.level:
         case "control-plane":
-            up_control_plane(args.name, kwok=args.simulated_nodes, attached=False, settings=settings, say=_say)
+            up_control_plane(
+                args.name, kwok=args.simulated_nodes, attached=False, settings=settings, say=_say, audit=args.audit
+            )
         case "node":
-            up_node(args.name, attached=False, settings=settings, say=_say)
+            up_node(args.name, attached=False, settings=settings, say=_say, audit=args.audit)
         case _:
             targets.up(args.name, attached=False, settings=settings, say=_say)
     _say(f'kubectl and AWS clients: eval "$(psm-local env --name {args.name})"')

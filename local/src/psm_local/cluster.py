@@ -33,6 +33,8 @@ class Cluster:
     """The ingress controller, from the host; empty where none runs."""
     aws: AwsEndpoints
     run_dir: Path
+    audit_log: Path | None = None
+    """Where the API server writes every request, one JSON object a line, when that was asked for."""
 
     def load_image(self, archive: Path) -> None:
         """Make the image in a docker or OCI archive known to the nodes.
@@ -53,7 +55,7 @@ class Cluster:
             case "control-plane":
                 raise Unsupported("the control plane level runs no containers; use --level node")
             case "current":
-                raise Unsupported("push the images to a registry that your cluster pulls from; see docs/local.md")
+                raise Unsupported("push the images to a registry that your cluster pulls from; see local/README.md")
 
     def exec_in_node(self, argv: Sequence[str]) -> str:
         """Run a program inside the node's namespaces and return its output.
@@ -82,8 +84,7 @@ class Cluster:
 
     def save(self) -> None:
         """Write the facts for other processes."""
-        facts = asdict(self) | {"kubeconfig": str(self.kubeconfig), "run_dir": str(self.run_dir)}
-        (self.run_dir / "cluster.json").write_text(json.dumps(facts, indent=1))
+        (self.run_dir / "cluster.json").write_text(json.dumps(asdict(self), indent=1, default=str))
 
 
 def load_cluster(run_dir: Path) -> Cluster | None:
@@ -98,6 +99,7 @@ def load_cluster(run_dir: Path) -> Cluster | None:
             "kubeconfig": Path(facts["kubeconfig"]),
             "run_dir": Path(facts["run_dir"]),
             "aws": AwsEndpoints(**facts["aws"]),
+            "audit_log": Path(facts["audit_log"]) if facts["audit_log"] else None,
         }
     )
 

@@ -29,12 +29,18 @@ class ControlPlane:
     scheduler_port: int
     runs_pods: bool
     """Whether kubelets of ours serve logs and exec, so that the API server needs a client certificate for them."""
-    audit_policy: Path | None = None
+    audit: bool = False
+    """Whether the API server logs every request to `data`/audit.log, by `files`/audit-policy.json."""
 
     @property
     def api_url(self) -> str:
         """The API server's address among the components."""
         return f"https://{self.advertise}:{self.api_port}"
+
+    @property
+    def audit_log(self) -> Path:
+        """Where requests are logged, if they are."""
+        return self.data / "audit.log"
 
     def file(self, name: str) -> str:
         """Return the path of one of the instance's files."""
@@ -98,8 +104,11 @@ def _api_server(plane: ControlPlane) -> Process:
             # the metrics API is served by a process beside the API server, not by a pod behind a Service
             "enable-aggregator-routing": "true",
         }
-    if plane.audit_policy is not None:
-        flags |= {"audit-policy-file": str(plane.audit_policy), "audit-log-path": str(plane.data / "audit.log")}
+    if plane.audit:
+        flags |= {
+            "audit-policy-file": plane.file("audit-policy.json"),
+            "audit-log-path": str(plane.audit_log),
+        }
     return Process(
         "kube-apiserver",
         _argv(plane, "kube-apiserver", flags),

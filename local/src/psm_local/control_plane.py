@@ -26,13 +26,13 @@ _PLANE_PORTS = 5
 
 
 @contextlib.contextmanager
-def start_control_plane(name: str, *, kwok: bool = False, say: Say = print) -> Iterator[Cluster]:
+def start_control_plane(name: str, *, kwok: bool = False, audit: bool = False, say: Say = print) -> Iterator[Cluster]:
     """Run a control plane for the length of a `with` block; it ends with this process at the latest.
 
     Raises:
         LocalError: a program could not be built or a process did not become ready.
     """
-    cluster, handle = up_control_plane(name, kwok=kwok, attached=True, settings=read_settings(), say=say)
+    cluster, handle = up_control_plane(name, kwok=kwok, attached=True, settings=read_settings(), say=say, audit=audit)
     try:
         yield cluster
     finally:
@@ -40,7 +40,7 @@ def start_control_plane(name: str, *, kwok: bool = False, say: Say = print) -> I
 
 
 def up_control_plane(
-    name: str, *, kwok: bool, attached: bool, settings: Settings, say: Say
+    name: str, *, kwok: bool, attached: bool, settings: Settings, say: Say, audit: bool = False
 ) -> tuple[Cluster, Attached]:
     """Start a control plane and return it with the handle that stops it."""
     plane_programs = gobuild.programs(gobuild.CONTROL_PLANE, settings, say)
@@ -48,7 +48,7 @@ def up_control_plane(
     run_dir = settings.run_dir / name
     files = instance.new_run_dir(run_dir, name) / "files"
     ports = free_ports(_PLANE_PORTS + EMULATOR_PORTS + S3_PORTS)
-    plane = _plane(plane_programs, run_dir, ports)
+    plane = _plane(plane_programs, run_dir, ports, audit=audit)
     identities = (ADMIN, CONTROLLER_MANAGER, SCHEDULER)
     now = dt.datetime.now(dt.UTC)  # noqa: TID251  # certificates need the real time
     write_credentials(files, api_url=plane.api_url, addresses=(), identities=identities, now=now)
@@ -74,12 +74,13 @@ def up_control_plane(
         ingress_url="",
         aws=AwsEndpoints(emulator, emulator, s3, s3),
         run_dir=run_dir,
+        audit_log=plane.audit_log if audit else None,
     )
     cluster.save()
     return cluster, handle
 
 
-def _plane(programs: Path, run_dir: Path, ports: list[int]) -> ControlPlane:
+def _plane(programs: Path, run_dir: Path, ports: list[int], *, audit: bool) -> ControlPlane:
     api, etcd, peer, manager, scheduler = ports[:_PLANE_PORTS]
     return ControlPlane(
         programs=programs,
@@ -93,4 +94,5 @@ def _plane(programs: Path, run_dir: Path, ports: list[int]) -> ControlPlane:
         manager_port=manager,
         scheduler_port=scheduler,
         runs_pods=False,
+        audit=audit,
     )

@@ -1,6 +1,7 @@
-"""The files by which an instance's components trust each other: certificates, tokens and kubeconfigs."""
+"""The files by which an instance's components trust each other: certificates, tokens, kubeconfigs, audit policy."""
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,13 @@ _SERVER_NAMES = (
     "127.0.0.1",
     API_SERVICE_IP,
 )
+
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
 
 
 def write_credentials(
@@ -44,4 +52,5 @@ def write_credentials(
             user=identity.user,
             token=token,
         )
+    (folder / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
     return authority, tokens

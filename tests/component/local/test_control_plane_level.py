@@ -1,6 +1,7 @@
 """The control plane level is real Kubernetes."""
 
 import pytest
+from waiting import until
 
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError, Unsupported
@@ -33,3 +34,11 @@ def test_the_level_says_that_it_runs_no_containers(control_plane: Cluster) -> No
     """Loading an image is refused with the level that could."""
     with pytest.raises(Unsupported, match="--level node"):
         control_plane.load_image(control_plane.kubeconfig)
+
+
+def test_the_audit_log_names_every_request(control_plane: Cluster) -> None:
+    """Where auditing is on, a test can read who asked what of the API server."""
+    control_plane.kubectl("get", "configmap", "asked-for-by-the-audit-test", "--ignore-not-found")
+    log = control_plane.audit_log
+    assert log is not None
+    until(lambda: "asked-for-by-the-audit-test" in log.read_text(), "the request in the audit log")

@@ -47,14 +47,16 @@ def unsupported_reason() -> str | None:
 
 
 @contextlib.contextmanager
-def start_node(name: str, *, ingress_class: str = INGRESS_CLASS, say: Say = print) -> Iterator[Cluster]:
+def start_node(
+    name: str, *, ingress_class: str = INGRESS_CLASS, audit: bool = False, say: Say = print
+) -> Iterator[Cluster]:
     """Run a node for the length of a `with` block; it ends with this process at the latest.
 
     Raises:
         LocalError: this machine cannot run one, or something did not start.
     """
     settings = read_settings()
-    cluster, handle = up_node(name, ingress_class=ingress_class, attached=True, settings=settings, say=say)
+    cluster, handle = up_node(name, ingress_class=ingress_class, attached=True, settings=settings, say=say, audit=audit)
     try:
         yield cluster
     finally:
@@ -62,7 +64,13 @@ def start_node(name: str, *, ingress_class: str = INGRESS_CLASS, say: Say = prin
 
 
 def up_node(
-    name: str, *, attached: bool, settings: Settings, say: Say, ingress_class: str = INGRESS_CLASS
+    name: str,
+    *,
+    attached: bool,
+    settings: Settings,
+    say: Say,
+    ingress_class: str = INGRESS_CLASS,
+    audit: bool = False,
 ) -> tuple[Cluster, Attached]:
     """Start a node and return it with the handle that stops it."""
     if (reason := unsupported_reason()) is not None:
@@ -84,16 +92,15 @@ def up_node(
     ports = free_ports(4)
     targets = (f"{at.ADDRESS}:{port}" for port in (at.API_PORT, at.INGRESS_PORT, at.EMULATOR_PORT))
     forwards = dict(zip(ports, (*targets, s3_target()), strict=True))
-    plan = inner_plan(
-        f"{name}-node", layout, _plane(plane_programs, layout), traefik=_traefik(), kubectl=kubectl_program()
-    )
+    plane = _plane(plane_programs, layout, audit=audit)
+    plan = inner_plan(f"{name}-node", layout, plane, traefik=_traefik(), kubectl=kubectl_program())
     plan.save(layout.folder / "plan.json")
     NodeNamespace(folder=str(layout.folder), cgroup=layout.cgroup, address=at.ADDRESS).save(
         layout.folder / "namespace.json"
     )
     say(f"starting {name}: a Kubernetes node")
     handle = instance.start(run_dir, outer_plan(name, run_dir, layout, forwards), attached=attached, say=say)
-    cluster = _cluster(name, run_dir, layout, ports, tokens[ADMIN])
+    cluster = _cluster(name, run_dir, plane, ports, tokens[ADMIN])
     cluster.save()
     return cluster, handle
 
@@ -118,7 +125,7 @@ def _write_files(layout: NodeLayout, pause: Path) -> dict[Identity, str]:
     return tokens
 
 
-def _plane(programs: Path, layout: NodeLayout) -> ControlPlane:
+def _plane(programs: Path, layout: NodeLayout, *, audit: bool) -> ControlPlane:
     return ControlPlane(
         programs=programs,
         files=layout.files,
@@ -131,13 +138,14 @@ def _plane(programs: Path, layout: NodeLayout) -> ControlPlane:
         manager_port=10257,
         scheduler_port=10259,
         runs_pods=True,
+        audit=audit,
     )
 
 
-def _cluster(name: str, run_dir: Path, layout: NodeLayout, ports: list[int], token: str) -> Cluster:
+def _cluster(name: str, run_dir: Path, plane: ControlPlane, ports: list[int], token: str) -> Cluster:
     api, ingress, emulator, s3 = (f"127.0.0.1:{port}" for port in ports)
     kubeconfig = run_dir / "kubeconfig"
-    ca_file = layout.files / "ca.crt"
+    ca_file = plane.files / "ca.crt"
     write_kubeconfig(kubeconfig, server=f"https://{api}", ca_file=ca_file, user=ADMIN.user, token=token)
     return Cluster(
         name=name,
@@ -153,6 +161,7 @@ def _cluster(name: str, run_dir: Path, layout: NodeLayout, ports: list[int], tok
             s3_in_cluster_url=f"http://{s3_target()}",
         ),
         run_dir=run_dir,
+        audit_log=plane.audit_log if plane.audit else None,
     )
 
 
