@@ -121,13 +121,14 @@ def programs(which: ProgramSet, settings: Settings, say: Say) -> Path:
 def _build(which: ProgramSet, module: Path, folder: Path, go: str, say: Say) -> None:
     env = inherited({"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"})
     log = folder.with_name(f"{which.name}.log")
+    say(f"building {', '.join(which.programs)} (once, then cached); fetching their sources")
     listed = subprocess.run(
         [go, "list", "-deps", *which.packages], cwd=module, env=env, capture_output=True, text=True, check=False
     )
     if listed.returncode != 0:
         raise BuildFailed(f"go list of {which.name} failed; is the module proxy reachable?\n{listed.stderr[-2000:]}")
     total = len(listed.stdout.splitlines())
-    say(f"building {', '.join(which.programs)} ({total} packages; once, then cached)")
+    say(f"  {which.name}: {total} packages")
     argv = [go, "build", "-v", "-trimpath", "-ldflags", _LDFLAGS, "-o", f"{folder}/", *which.packages]
     with log.open("wb") as output, subprocess.Popen(argv, cwd=module, env=env, stdout=output, stderr=output) as build:
         done = threading.Event()

@@ -23,6 +23,7 @@ from psm_local.targets import docker_answers
 BASE_IMAGE = "docker.io/library/python:3.13-slim"
 _STAND_IN_SUITE = "trixie"  # its Python is 3.13
 _STAND_IN_PACKAGES = "python3,python3-venv,ca-certificates"
+_STAND_IN_OMITS = tuple(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man"))
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", ".mypy_cache", ".ruff_cache", "*.egg-info")
 _CA_BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _TAIL = 3000
@@ -169,12 +170,24 @@ def _base(settings: Settings, env: Mapping[str, str], say: Say) -> None:
         return
     say(f"no registry brings {BASE_IMAGE}: making a stand-in of that name from Debian {_STAND_IN_SUITE}")
     require(STAND_IN_PACKAGES, settings, say)
-    target = settings.cache_dir / "images" / f"stand-in-{content_key([_STAND_IN_SUITE, _STAND_IN_PACKAGES])}"
+    target = (
+        settings.cache_dir
+        / "images"
+        / f"stand-in-{content_key([_STAND_IN_SUITE, _STAND_IN_PACKAGES, *_STAND_IN_OMITS])}"
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def make(folder: Path) -> None:
         include = f"--include={_STAND_IN_PACKAGES}"
-        argv = ["mmdebstrap", "-q", "--variant=minbase", include, _STAND_IN_SUITE, str(folder / "root.tar")]
+        argv = [
+            "mmdebstrap",
+            "-q",
+            "--variant=minbase",
+            *_STAND_IN_OMITS,
+            include,
+            _STAND_IN_SUITE,
+            str(folder / "root.tar"),
+        ]
         _run(argv, {}, "mmdebstrap")
 
     tar = published(target, make) / "root.tar"

@@ -23,7 +23,7 @@ from psm_local.kubeconfig import ADMIN, CONTROLLER_MANAGER, PROXY, SCHEDULER, Id
 from psm_local.node import layout as at
 from psm_local.node.configs import configurations
 from psm_local.node.layout import NodeLayout
-from psm_local.node.namespace import NodeNamespace
+from psm_local.node.namespace import CGROUPS, NodeNamespace
 from psm_local.node.objects import INGRESS, METRICS, node_objects
 from psm_local.node.processes import inner_plan, outer_plan, s3_target
 from psm_local.ports import free_ports
@@ -43,6 +43,11 @@ def unsupported_reason() -> str | None:
         return "a node needs Linux; use CLUSTER=kind (Docker) or CLUSTER=current"
     if os.geteuid() != 0:
         return "a node needs root (namespaces and control groups); run as root, or use CLUSTER=kind or CLUSTER=current"
+    probe = ["unshare", "--mount", "--pid", "--net", "--fork", "true"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        return "a node needs namespaces, which this machine refuses to root (a container without privileges?)"
+    if not all(os.access(path, os.W_OK) for path in (CGROUPS, *CGROUPS.glob("memory"))):
+        return "a node needs to write control groups, and /sys/fs/cgroup is read-only here"
     return None
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from psm_local.errors import StartFailed
 from psm_local.settings import inherited
@@ -29,16 +28,17 @@ Say = Callable[[str], None]
 
 @dataclass
 class Attached:
-    """A started instance whose life hangs on this process."""
+    """A started instance, in the hands of the process that started it."""
 
     run_dir: Path
-    lifeline: IO[bytes] | None
+    keeper: "subprocess.Popen[bytes]"
 
     def stop(self) -> None:
         """End the instance and forget it."""
-        if self.lifeline is not None:
-            self.lifeline.close()
+        if self.keeper.stdin is not None:
+            self.keeper.stdin.close()
         stop(self.run_dir)
+        self.keeper.wait()
 
 
 def new_run_dir(run_dir: Path, name: str) -> Path:
@@ -83,7 +83,6 @@ def start(run_dir: Path, plan: Plan, *, attached: bool, say: Say) -> Attached:
             env=inherited({"NO_PROXY": "*", "no_proxy": "*"}),  # an instance talks to its own processes only
             start_new_session=True,
         )
-    handle = Attached(run_dir=run_dir, lifeline=keeper.stdin)
     try:
         _await_running(keeper, plan, errors, say)
     except BaseException:  # whatever ends the start, Ctrl-C included, ends the children too
@@ -92,8 +91,9 @@ def start(run_dir: Path, plan: Plan, *, attached: bool, say: Say) -> Attached:
         end_processes(run_dir)
         keeper.wait()
         raise
-    keeper.returncode = 0  # it stays: this process must neither wait for it nor warn about it
-    return handle
+    if not attached:
+        keeper.returncode = 0  # it stays: this process must neither wait for it nor warn about it
+    return Attached(run_dir=run_dir, keeper=keeper)
 
 
 def _await_running(keeper: "subprocess.Popen[bytes]", plan: Plan, errors: Path, say: Say) -> None:
