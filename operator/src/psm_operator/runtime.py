@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 SWEEP_RETRY_S = 2.0
 """Between tries to list everything while the API server is away."""
 
-KOPF_STOP_S = 5.0
+KOPF_STOP_S = 8.0
+"""kopf waits up to 5 s for handlers of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,14 @@ class Runtime:
     Attributes:
         stop: set it to end gracefully.
         warm: set once everything was listed.
+        unwatch: set at the end, to stop kopf; it closes its connections only when asked to stop, not when cancelled.
         on_end: called when the end begins, well or not.
     """
 
     parts: Parts
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     warm: asyncio.Event = field(default_factory=asyncio.Event)
+    unwatch: asyncio.Event = field(default_factory=asyncio.Event)
     ports: Ports = field(default_factory=Ports)
     known: frozenset[ObjectRef] = frozenset()
     on_end: Callable[[], None] = lambda: None
@@ -113,6 +116,7 @@ class Runtime:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,
+            stop_flag=self.unwatch,
         )
         if handle_signals:  # kopf has just installed its own handlers, which would stop the watches first
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -185,7 +189,8 @@ class Runtime:
         await parts.polls.close()
         parts.telemetry.leading(is_leader=False)
         await parts.election.release()
-        await _cancel({watches}, timeout_s=KOPF_STOP_S)
+        self.unwatch.set()
+        await asyncio.wait({watches}, timeout=KOPF_STOP_S)
 
 
 def watched_namespaces(settings: Settings) -> tuple[str, ...]:
@@ -194,9 +199,9 @@ def watched_namespaces(settings: Settings) -> tuple[str, ...]:
     return tuple(sorted({*namespaces, settings.lease.namespace})) if namespaces else ()
 
 
-async def _cancel(tasks: set[asyncio.Task[Any]], timeout_s: float | None = None) -> None:
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
     """Cancel and wait; what a task raises while it ends is its own affair and was or will be logged there."""
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=timeout_s)
+        await asyncio.wait(tasks)
