@@ -19,7 +19,6 @@ from psm_local.supervise import instance
 from psm_local.supervise.instance import Attached, Say
 from psm_local.supervise.plan import Plan
 
-_IMAGE = "kindest/node:v1.36.1"
 _INGRESS_NODE_PORT = 30080
 _TRAEFIK_CHART = ("traefik", "--repo=https://traefik.github.io/charts")
 _METRICS_CHART = ("metrics-server", "--repo=https://kubernetes-sigs.github.io/metrics-server/")
@@ -67,7 +66,8 @@ def up_kind(name: str, *, attached: bool, settings: Settings, say: Say) -> tuple
 def kind_config(ingress_port: int) -> dict[str, object]:
     """Return kind's configuration: one node, the ingress controller's port on this machine."""
     mapping = {"containerPort": _INGRESS_NODE_PORT, "hostPort": ingress_port, "listenAddress": "127.0.0.1"}
-    node = {"role": "control-plane", "image": _IMAGE, "extraPortMappings": [mapping]}
+    # no image: each release of kind pins the node image, by digest, that it was tested with
+    node = {"role": "control-plane", "extraPortMappings": [mapping]}
     return {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
 
 
