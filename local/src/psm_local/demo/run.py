@@ -6,6 +6,7 @@ from pathlib import Path
 
 from psm_local import targets
 from psm_local.demo.account import StepResult
+from psm_local.demo.install import load_images
 from psm_local.demo.stage import Stage
 from psm_local.demo.story import tell
 from psm_local.settings import Settings
@@ -35,11 +36,13 @@ def run_demo(name: str, repository: Path, settings: Settings, say: Callable[[str
     """
     if instance.stop(settings.run_dir / name):
         say(f"stopped {name}, which an earlier run had left")
-    say("(1) the cluster is up")
+    say("(1) the cluster is up and has our images")
     began = time.monotonic()
     cluster, _ = targets.up(name, attached=False, settings=settings, say=say)
-    first = StepResult("the cluster is up", time.monotonic() - began, "ok", f"{cluster.level} at {cluster.api_url}")
     stage = Stage(cluster, repository, settings, say)
+    images = load_images(stage)
+    say(f"    {images}")
+    first = StepResult("the cluster is up and has our images", time.monotonic() - began, "ok", images)
     is_good = tell(stage, first, repository / REPORT)
     say(GO_ON)
     return is_good

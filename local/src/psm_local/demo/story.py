@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psm_local.demo.account import Account, StepResult
-from psm_local.demo.install import install_and_apply, load_images
+from psm_local.demo.install import install_and_apply
 from psm_local.demo.registry import train_and_register
 from psm_local.demo.serving import (
     becomes_ready,
@@ -31,7 +31,6 @@ class Step:
 
 
 STEPS = (
-    Step("the operator's and the predictor's images are in the cluster", load_images),
     Step("two models are trained on real transactions and registered; version 1 is approved", train_and_register),
     Step("the charts are installed and the example model is applied", install_and_apply),
     Step("kubectl get models tells READY True, VERSION 1 and its metrics", becomes_ready),
