@@ -5,6 +5,7 @@ import io
 import json
 import ssl
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -286,6 +287,6 @@ def test_pods_and_this_machine_reach_the_stand_ins_by_their_own_addresses() -> N
 
 def test_the_command_line_explains_itself() -> None:
     """`psm-local --help` lists the commands."""
-    done = subprocess.run(["psm-local", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "psm_local", "--help"], capture_output=True, text=True, check=True)
     for command in ("up", "down", "status", "env", "kubeconfig", "build", "images"):
         assert command in done.stdout

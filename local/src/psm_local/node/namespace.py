@@ -21,7 +21,7 @@ _KUBELET_SETTINGS = {
 }
 """What a kubelet wants of /proc/sys; it sees these values and leaves the machine's own alone."""
 
-_OVERLAID = ("/var/lib", "/var/log")  # kubelet, CNI and the container runtime write below these, at fixed paths
+OVERLAID = ("/var/lib", "/var/log")  # kubelet, CNI and the container runtime write below these, at fixed paths
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def set_up(node: NodeNamespace) -> None:
 def _set_up_mounts(folder: Path) -> None:
     _run("mount", "--make-rprivate", "/")
     _run("mount", "--make-rshared", "/")  # among the node's own processes: the kubelet wants shared mounts
-    for target in _OVERLAID:
+    for target in OVERLAID:
         layers = folder / "overlay" / target.strip("/").replace("/", "-")
         (layers / "upper").mkdir(parents=True)
         (layers / "work").mkdir()

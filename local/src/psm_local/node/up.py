@@ -23,7 +23,7 @@ from psm_local.kubeconfig import ADMIN, CONTROLLER_MANAGER, PROXY, SCHEDULER, Id
 from psm_local.node import layout as at
 from psm_local.node.configs import configurations
 from psm_local.node.layout import NodeLayout
-from psm_local.node.namespace import CGROUPS, NodeNamespace
+from psm_local.node.namespace import CGROUPS, OVERLAID, NodeNamespace
 from psm_local.node.objects import INGRESS, METRICS, node_objects
 from psm_local.node.processes import inner_plan, outer_plan, s3_target
 from psm_local.ports import free_ports
@@ -171,6 +171,8 @@ def _cluster(name: str, run_dir: Path, plane: ControlPlane, ports: list[int], to
 
 
 def _check_path(folder: Path) -> None:
+    if any(folder.is_relative_to(covered) for covered in OVERLAID):
+        raise Unsupported(f"{folder} lies in a folder that a node covers; set XDG_CACHE_HOME to another place")
     if len(str(folder)) > _LONGEST_SOCKET - len("/containerd/state/sock.ttrpc"):
         raise Unsupported(f"the path {folder} is too long for UNIX sockets; set XDG_CACHE_HOME to a shorter one")
 
