@@ -15,7 +15,6 @@ from psm_training.archive import unpack
 from psm_training.cache import outcome_key
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
-from psm_training.provenance import current_commit
 from psm_training.recipes import RECIPES, recipe_named
 from psm_training.registry import ModelRegistry
 from psm_training.settings import Settings
@@ -178,10 +177,3 @@ def test_without_a_region_the_registry_says_so() -> None:
     """Before boto3 would."""
     with pytest.raises(PipelineError, match="set AWS_REGION or pass --region"):
         ModelRegistry(None)
-
-
-def test_the_commit_comes_from_the_repository_when_nothing_else_says_it(tmp_path: Path) -> None:
-    """A real sha, and its own time rather than today's."""
-    commit = current_commit(Settings(cache_dir=tmp_path))
-    assert commit.sha == "unknown" or len(commit.sha.removesuffix("-dirty")) == 40
-    assert commit.time.endswith("Z")

@@ -1,6 +1,8 @@
 """Which commit trained a model, and a time that belongs to it."""
 
+import importlib.util
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Final
 from psm_training.settings import Settings
 
 UNKNOWN: Final = "unknown"
+PACKAGES: Final = ("psm_contract", "psm_training")
 TIMEOUT_S: Final = 10
 
 
@@ -17,7 +20,7 @@ class Commit:
     """The code's commit.
 
     Attributes:
-        sha: 40 hex digits, with -dirty when the pipeline's files were changed since; UNKNOWN without a repository.
+        sha: 40 hex digits, with -dirty when the code was changed since; UNKNOWN without a repository.
         time: RFC 3339 in UTC; of the commit and not of the run, so that training again gives the same bytes.
     """
 
@@ -26,23 +29,33 @@ class Commit:
 
 
 def current_commit(settings: Settings) -> Commit:
-    """The commit of the code that runs; PSM_GIT_SHA and SOURCE_DATE_EPOCH win over the repository."""
-    code = Path(__file__).parent
-    sha = settings.git_sha or _git(code, "rev-parse", "HEAD") or UNKNOWN
-    if settings.git_sha is None and _git(code, "status", "--porcelain", "--", "."):
+    """The last commit that changed the code that runs; PSM_GIT_SHA and SOURCE_DATE_EPOCH win over the repository."""
+    specs = [importlib.util.find_spec(name) for name in PACKAGES]
+    return commit_of([Path(spec.origin).parent for spec in specs if spec is not None and spec.origin], settings)
+
+
+def commit_of(folders: Sequence[Path], settings: Settings) -> Commit:
+    """The last commit that changed any of the folders: commits to other parts of the repository do not count.
+
+    Args:
+        folders: Of one repository.
+        settings: For what overrides the repository.
+    """
+    sha, _, seconds = _git(folders, "log", "-1", "--format=%H %ct").partition(" ")
+    if sha and _git(folders, "status", "--porcelain"):
         sha += "-dirty"
-    epoch = settings.source_date_epoch
-    if epoch is None:
-        epoch = int(_git(code, "show", "--no-patch", "--format=%ct", "HEAD") or 0)
-    return Commit(sha=sha, time=datetime.fromtimestamp(epoch, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    epoch = int(seconds or 0) if settings.source_date_epoch is None else settings.source_date_epoch
+    return Commit(
+        sha=settings.git_sha or sha or UNKNOWN,
+        time=datetime.fromtimestamp(epoch, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Git's answer; empty when there is no git or no repository."""
+def _git(folders: Sequence[Path], *arguments: str) -> str:
+    """Git's answer about the folders; empty when there is no git or no repository."""
+    command = ["git", "-C", str(folders[0]), *arguments, "--", *map(str, folders)]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
