@@ -8,7 +8,7 @@ of the best possible classifier is the mean of its maximum. `separation` is the 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,11 +82,7 @@ def generate(
         seed: Of the random numbers.
     """
     rng = np.random.default_rng(seed)
-    region = rng.integers(0, len(REGIONS), households)
-    affluence = _draw(rng, AFFLUENCE_OF_REGION, region % len(AFFLUENCE_OF_REGION))
-    segment = _draw(rng, SEGMENT_OF_AFFLUENCE, affluence)
-    store = _draw(rng, FORMAT_OF_AFFLUENCE, affluence)
-
+    region, affluence, segment, store = _households(rng, households)
     household = rng.integers(0, households, baskets)
     label = _draw(rng, CLASS_OF_AFFLUENCE, affluence[household])
     mission = _draw(rng, MISSION_OF_CLASS, label)
@@ -99,18 +95,16 @@ def generate(
     quantity = rng.choice([1.0, 2.0, 3.0], size=len(tier), p=QUANTITY_SHARE)
     spend = np.maximum(0.01, np.round(price * quantity * np.exp(rng.normal(0, 0.02, len(tier))), 2))
     items = np.bincount(basket, quantity, baskets)
+    counts = np.stack([np.bincount(basket[tier == level], minlength=baskets) for level in range(TIERS)], axis=1)
+    shown = (region[household], segment[household], store[household], mission, counts)
     context = {
-        "SHOP_WEEKDAY": rng.integers(1, 8, baskets),
-        "SHOP_HOUR": rng.integers(8, 22, baskets),
-        "BASKET_SIZE": SIZES[np.digitize(items, [4, 11])],
+        **_occasion(rng, baskets, items),
         "BASKET_TYPE": TRIPS[trip],
         "BASKET_DOMINANT_MISSION": MISSIONS[mission],
         "STORE_FORMAT": FORMATS[store[household]],
         "STORE_REGION": REGIONS[region[household]],
         "seg_1": SEGMENTS[segment[household]],
     }
-    counts = np.stack([np.bincount(basket[tier == level], minlength=baskets) for level in range(TIERS)], axis=1)
-    shown = (region[household], segment[household], store[household], mission, counts)
     hidden = rng.random(baskets) < UNLABELLED_SHARE
     return Sample(
         gold=Gold(
@@ -128,6 +122,22 @@ def generate(
         ),
         posterior=_posterior(shown, separation),
     )
+
+
+def _households(rng: np.random.Generator, households: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Region, affluence, customer segment and store format of each household."""
+    region = rng.integers(0, len(REGIONS), households)
+    affluence = _draw(rng, AFFLUENCE_OF_REGION, region % len(AFFLUENCE_OF_REGION))
+    return region, affluence, _draw(rng, SEGMENT_OF_AFFLUENCE, affluence), _draw(rng, FORMAT_OF_AFFLUENCE, affluence)
+
+
+def _occasion(rng: np.random.Generator, baskets: int, items: Floats) -> dict[str, NDArray[Any]]:
+    """Columns of the basket that say nothing about its class."""
+    return {
+        "SHOP_WEEKDAY": rng.integers(1, 8, baskets),
+        "SHOP_HOUR": rng.integers(8, 22, baskets),
+        "BASKET_SIZE": SIZES[np.digitize(items, [4, 11])],
+    }
 
 
 def _draw(rng: np.random.Generator, shares: Floats, row: Ints) -> Ints:
