@@ -16,7 +16,11 @@ ACCESS_KEY = "local"
 SECRET_KEY = "local-secret"  # noqa: S105  # the S3 server of one machine's instance, on its loopback
 EMULATOR_PORTS = 1
 S3_PORTS = 8
-"""Ports that SeaweedFS needs: master, volume, filer and S3, each with its gRPC twin."""
+"""Ports that SeaweedFS needs: master, volume, filer and S3, each with its gRPC twin.
+
+Free ones of this machine even inside a network of its own: SeaweedFS talks to itself through UNIX sockets in /tmp that
+are named by port alone, so two servers with the same ports would write into each other's volumes.
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,12 @@ def s3_process(folder: Path, address: str, ports: list[int]) -> Process:
 def s3_port(ports: list[int]) -> int:
     """Return which of SeaweedFS's ports speaks S3."""
     return ports[_S3_PORT_FLAGS.index("s3.port")]
+
+
+def s3_cleanup(ports: list[int]) -> tuple[str, ...]:
+    """Return the program that removes the sockets that SeaweedFS leaves in /tmp; for a plan's `afterwards`."""
+    kinds = [flag.replace(".port", "").replace(".", "-") for flag in _S3_PORT_FLAGS]
+    return ("rm", "-f", *(f"/tmp/seaweedfs-{kind}-{port}.sock" for kind, port in zip(kinds, ports, strict=True)))  # noqa: S108  # its choice
 
 
 _S3_PORT_FLAGS = (

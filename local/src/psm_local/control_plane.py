@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from psm_local import gobuild
-from psm_local.aws import EMULATOR_PORTS, S3_PORTS, AwsEndpoints, emulator_process, s3_port, s3_process
+from psm_local.aws import EMULATOR_PORTS, S3_PORTS, AwsEndpoints, emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.cluster import Cluster, kubectl_program
 from psm_local.components import ControlPlane, control_plane_processes
 from psm_local.credentials import write_credentials
@@ -63,7 +63,8 @@ def up_control_plane(
         write_nodes(run_dir)
         processes += kwok_processes(kwok_programs, kubeconfig, kubectl_program(), run_dir)
     say(f"starting {name}: the Kubernetes control plane")
-    handle = instance.start(run_dir, Plan(name, tuple(processes)), attached=attached, say=say)
+    plan = Plan(name, tuple(processes), afterwards=(s3_cleanup(s3_ports),))
+    handle = instance.start(run_dir, plan, attached=attached, say=say)
     emulator, s3 = f"http://{_ADDRESS}:{emulator_port}", f"http://{_ADDRESS}:{s3_port(s3_ports)}"
     cluster = Cluster(
         name=name,

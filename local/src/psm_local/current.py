@@ -6,7 +6,7 @@ pushed them to, and its pods must reach this machine at the address in PSM_HOST_
 
 import subprocess
 
-from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_port, s3_process
+from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.cluster import Cluster, kubectl_program
 from psm_local.errors import Unsupported
 from psm_local.ports import free_ports
@@ -41,7 +41,8 @@ def up_current(name: str, *, attached: bool, settings: Settings, say: Say) -> tu
     kubeconfig.write_text(flattened.stdout)
     emulator_port, *s3_ports = free_ports(1 + S3_PORTS)
     processes = (emulator_process(address, emulator_port), s3_process(run_dir, address, s3_ports))
-    handle = instance.start(run_dir, Plan(name, processes), attached=attached, say=say)
+    plan = Plan(name, processes, afterwards=(s3_cleanup(s3_ports),))
+    handle = instance.start(run_dir, plan, attached=attached, say=say)
     emulator, s3 = f"http://{address}:{emulator_port}", f"http://{address}:{s3_port(s3_ports)}"
     cluster = Cluster(
         name=name,

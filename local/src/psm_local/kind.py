@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from psm_local import gobuild
-from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_port, s3_process
+from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
 from psm_local.ports import free_ports
@@ -42,7 +42,9 @@ def up_kind(name: str, *, attached: bool, settings: Settings, say: Say) -> tuple
     host, bind = _addresses()
     processes = (emulator_process(bind, emulator_port), s3_process(run_dir, bind, s3_ports))
     delete = (kind, "delete", "cluster", f"--name={name}")
-    handle = instance.start(run_dir, Plan(name, processes, afterwards=(delete,)), attached=attached, say=say)
+    handle = instance.start(
+        run_dir, Plan(name, processes, afterwards=(delete, s3_cleanup(s3_ports))), attached=attached, say=say
+    )
     _install_charts(helm, kubeconfig, say)
     cluster = Cluster(
         name=name,

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_port, s3_process
+from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.ports import free_ports
 from psm_local.settings import read_settings
 from psm_local.supervise import instance
@@ -30,7 +30,8 @@ def start_s3(name: str, *, say: Say = print) -> Iterator[AwsEndpoints]:
     """Run an S3 server on a free port for the length of a `with` block; yield its endpoints and keys."""
     run_dir = instance.new_run_dir(read_settings().run_dir / name, name)
     ports = free_ports(S3_PORTS)
-    handle = instance.start(run_dir, Plan(name, (s3_process(run_dir, _ADDRESS, ports),)), attached=True, say=say)
+    plan = Plan(name, (s3_process(run_dir, _ADDRESS, ports),), afterwards=(s3_cleanup(ports),))
+    handle = instance.start(run_dir, plan, attached=True, say=say)
     url = f"http://{_ADDRESS}:{s3_port(ports)}"
     try:
         yield AwsEndpoints(host_url=url, in_cluster_url=url, s3_host_url=url, s3_in_cluster_url=url)

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ LAYOUT = NodeLayout(
     ingress_class="traefik",
     programs=Path("/bin"),
     metrics_programs=Path("/bin"),
+    s3_ports=tuple(range(9000, 9008)),
 )
 
 
@@ -203,13 +205,15 @@ def test_every_object_of_the_node_is_named_once() -> None:
 
 def test_a_node_runs_everything_that_the_demo_needs(tmp_path: Path) -> None:
     """Kubernetes, containers, metrics, ingress, registry, S3."""
-    layout = NodeLayout(tmp_path / "node", "psm-x", "traefik", Path("/bin"), Path("/bin"))
+    layout = replace(LAYOUT, folder=tmp_path / "node")
     inner = inner_plan("x-node", layout, plane(runs_pods=True), traefik="/bin/traefik", kubectl="/bin/kubectl")
     names = {process.name for process in inner.processes}
     assert {"kubelet", "containerd", "kube-proxy", "metrics-server", "ingress", "aws-emulator", "s3"} <= names
     outer = outer_plan("x", tmp_path, layout, {1: "10.77.0.2:6443", 2: "10.77.0.2:80"})
     assert [process.name for process in outer.processes] == ["node", "ports"]
-    assert outer.afterwards[0][-1] == "psm-x"
+    groups, sockets = outer.afterwards
+    assert groups[-1] == "psm-x"
+    assert "/tmp/seaweedfs-volume-grpc-9003.sock" in sockets  # noqa: S108  # where SeaweedFS makes it
 
 
 def test_an_image_archive_names_its_image(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Addresses, ports and paths inside a node. Every node has its own network, so they are the same in all of them."""
+"""Addresses, ports and paths inside a node. Every node has its own network, so they are the same in all of them, but for S3's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ INGRESS_PORT = 80
 INGRESS_PING_PORT = 9100
 METRICS_PORT = 4443
 EMULATOR_PORT = 5000
-S3_PORTS = (9333, 19333, 9340, 19340, 8888, 18888, 8333, 18333)
 PAUSE_IMAGE = "localhost/pause:1"
 CNI_PLUGINS = Path("/usr/lib/cni")
 
@@ -27,6 +26,8 @@ class NodeLayout:
     programs: Path
     """kubelet and kube-proxy."""
     metrics_programs: Path
+    s3_ports: tuple[int, ...]
+    """Of the S3 server; other than in any other node, see `aws.S3_PORTS`."""
 
     @property
     def files(self) -> Path:

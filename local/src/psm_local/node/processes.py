@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from psm_local.aws import emulator_process, s3_port, s3_process
+from psm_local.aws import emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.components import ControlPlane, control_plane_processes
 from psm_local.node.enter import NODE_PROCESS, SOCKET, import_argv
 from psm_local.node.layout import (
@@ -13,7 +13,6 @@ from psm_local.node.layout import (
     INGRESS_PING_PORT,
     METRICS_PORT,
     NODE,
-    S3_PORTS,
     NodeLayout,
 )
 from psm_local.supervise.plan import Plan, Process, Ready
@@ -31,7 +30,7 @@ def inner_plan(instance: str, layout: NodeLayout, plane: ControlPlane, *, traefi
         instance,
         (
             emulator_process(ADDRESS, EMULATOR_PORT),
-            s3_process(layout.folder, ADDRESS, list(S3_PORTS)),
+            s3_process(layout.folder, ADDRESS, list(layout.s3_ports)),
             _containerd(layout),
             *control_plane_processes(plane),
             Process(
@@ -69,12 +68,12 @@ def outer_plan(instance: str, run_dir: Path, layout: NodeLayout, forwards: dict[
         ready=Ready("http", f"https://127.0.0.1:{api}/readyz", ca_file=layout.file("ca.crt")),
     )
     cleanup = (sys.executable, "-m", "psm_local.node.cleanup", layout.cgroup)
-    return Plan(instance, (node, forward), afterwards=(cleanup,))
+    return Plan(instance, (node, forward), afterwards=(cleanup, s3_cleanup(list(layout.s3_ports))))
 
 
-def s3_target() -> str:
+def s3_target(layout: NodeLayout) -> str:
     """Return where S3 answers inside the node."""
-    return f"{ADDRESS}:{s3_port(list(S3_PORTS))}"
+    return f"{ADDRESS}:{s3_port(list(layout.s3_ports))}"
 
 
 def _containerd(layout: NodeLayout) -> Process:

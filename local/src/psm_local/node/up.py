@@ -14,7 +14,7 @@ from pathlib import Path
 from psm_local import gobuild
 from psm_local.aptdeps import NODE_PACKAGES, require
 from psm_local.archive import write_image
-from psm_local.aws import AwsEndpoints
+from psm_local.aws import S3_PORTS, AwsEndpoints
 from psm_local.cluster import Cluster, kubectl_program
 from psm_local.components import ControlPlane
 from psm_local.credentials import write_credentials
@@ -90,13 +90,14 @@ def up_node(
         ingress_class=ingress_class,
         programs=gobuild.programs(gobuild.NODE, settings, say),
         metrics_programs=gobuild.programs(gobuild.METRICS_SERVER, settings, say),
+        s3_ports=tuple(free_ports(S3_PORTS)),
     )
     _check_path(layout.folder)
     instance.new_run_dir(run_dir, name)
     tokens = _write_files(layout, pause)
     ports = free_ports(4)
     targets = (f"{at.ADDRESS}:{port}" for port in (at.API_PORT, at.INGRESS_PORT, at.EMULATOR_PORT))
-    forwards = dict(zip(ports, (*targets, s3_target()), strict=True))
+    forwards = dict(zip(ports, (*targets, s3_target(layout)), strict=True))
     plane = _plane(plane_programs, layout, audit=audit)
     plan = inner_plan(f"{name}-node", layout, plane, traefik=_traefik(), kubectl=kubectl_program())
     plan.save(layout.folder / "plan.json")
@@ -105,7 +106,7 @@ def up_node(
     )
     say(f"starting {name}: a Kubernetes node")
     handle = instance.start(run_dir, outer_plan(name, run_dir, layout, forwards), attached=attached, say=say)
-    cluster = _cluster(name, run_dir, plane, ports, tokens[ADMIN])
+    cluster = _cluster(name, run_dir, plane, ports, tokens[ADMIN], s3=s3_target(layout))
     cluster.save()
     return cluster, handle
 
@@ -147,8 +148,8 @@ def _plane(programs: Path, layout: NodeLayout, *, audit: bool) -> ControlPlane:
     )
 
 
-def _cluster(name: str, run_dir: Path, plane: ControlPlane, ports: list[int], token: str) -> Cluster:
-    api, ingress, emulator, s3 = (f"127.0.0.1:{port}" for port in ports)
+def _cluster(name: str, run_dir: Path, plane: ControlPlane, ports: list[int], token: str, *, s3: str) -> Cluster:
+    api, ingress, emulator, s3_here = (f"127.0.0.1:{port}" for port in ports)
     kubeconfig = run_dir / "kubeconfig"
     ca_file = plane.files / "ca.crt"
     write_kubeconfig(kubeconfig, server=f"https://{api}", ca_file=ca_file, user=ADMIN.user, token=token)
@@ -162,8 +163,8 @@ def _cluster(name: str, run_dir: Path, plane: ControlPlane, ports: list[int], to
         aws=AwsEndpoints(
             host_url=f"http://{emulator}",
             in_cluster_url=f"http://{at.ADDRESS}:{at.EMULATOR_PORT}",
-            s3_host_url=f"http://{s3}",
-            s3_in_cluster_url=f"http://{s3_target()}",
+            s3_host_url=f"http://{s3_here}",
+            s3_in_cluster_url=f"http://{s3}",
         ),
         run_dir=run_dir,
         audit_log=plane.audit_log if plane.audit else None,
