@@ -245,6 +245,15 @@ def test_an_outage_fails_every_call(sagemaker: Any, registry: EmulatorControl) -
     sagemaker.list_model_packages(ModelPackageGroupName=GROUP)
 
 
+def test_faults_may_be_kept_to_one_group(sagemaker: Any, registry: EmulatorControl) -> None:
+    """Calls that name another group pass as if nothing were wrong."""
+    registry.set_faults(throttle_rps=0, naming=GROUP)
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        sagemaker.list_model_packages(ModelPackageGroupName=GROUP)
+    sagemaker.create_model_package_group(ModelPackageGroupName="another")
+    assert sagemaker.list_model_packages(ModelPackageGroupName="another")["ModelPackageSummaryList"] == []
+
+
 def test_calls_are_counted_by_operation(sagemaker: Any, registry: EmulatorControl) -> None:
     """The count begins anew with each reset."""
     sagemaker.list_model_packages(ModelPackageGroupName=GROUP)

@@ -1,7 +1,7 @@
 """Faults on demand and a log of calls, in front of the emulator (WSGI middleware).
 
 PUT /__faults    {"throttle_rps": 5, "error_rate": {"DescribeModelPackage": 0.5}, "latency_ms": 200,
-                  "stale_list": true, "outage": false}; an empty object heals everything
+                  "stale_list": true, "outage": false, "naming": "price-"}; an empty object heals everything
 GET /__calls     {"DescribeModelPackage": 12, …}; DELETE forgets
 GET /__missing   operations that were asked for and that the emulator lacks
 GET /__health    204
@@ -37,6 +37,8 @@ class Faults:
     """List operations answer what they answered before (or first) while this holds."""
     outage: bool = False
     """Every call fails with ServiceUnavailable."""
+    naming: str = ""
+    """Only calls whose body has this text in it, such as a group's name, meet these faults; empty: every call."""
 
 
 class FaultyApp:
@@ -60,9 +62,11 @@ class FaultyApp:
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if not operation:
             return self._app(environ, start_response)
+        body = request.get_data()
         with self._lock:
             self._calls[operation] += 1
-            faults, fault = self._faults, self._fault(operation)
+            faults = self._faults if self._faults.naming.encode() in body else Faults()
+            fault = self._fault(operation, faults)
         if faults.latency_ms:
             time.sleep(faults.latency_ms / 1000)
         answer = fault or self._answer(operation, request, faults)
@@ -94,9 +98,8 @@ class FaultyApp:
             self._listed.clear()
         return Response(status=204)
 
-    def _fault(self, operation: str) -> Response | None:
+    def _fault(self, operation: str, faults: Faults) -> Response | None:
         """Return the answer that a fault dictates; None lets the call through. Called with the lock held."""
-        faults = self._faults
         if faults.outage:
             return _error(503, "ServiceUnavailable", "The service is unavailable (fault on demand)")
         if faults.throttle_rps is not None and self._is_throttled(faults.throttle_rps):
