@@ -18,6 +18,7 @@ from psm_operator.adapters.sagemaker import SageMakerRegistry
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.deps import Deps
 from psm_operator.election import Election
+from psm_operator.errors import OperatorError
 from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
 from psm_operator.logs import set_up_logging
 from psm_operator.polls import SharedPolls
@@ -39,7 +40,10 @@ def main() -> None:
     except SettingsError as err:
         sys.exit(f"psm-operator: {err}")
     set_up_logging(settings.log.level, settings.log.style)
-    sys.exit(asyncio.run(run(settings)))
+    try:
+        sys.exit(asyncio.run(run(settings)))
+    except OperatorError as err:
+        sys.exit(f"psm-operator: {err}")
 
 
 async def run(settings: Settings) -> int:

@@ -16,7 +16,8 @@ import aiohttp
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from psm_operator.errors import Retryable
+from psm_operator.api.conditions import Reason
+from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Manifest
 
 JSON: Final = "application/json"
@@ -79,13 +80,22 @@ class KubeApi:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None) -> Self:
-        """A client from a kubeconfig file, or from the pod's service account when there is none."""
+        """A client from a kubeconfig file, or from the pod's service account when there is none.
+
+        Raises:
+            Stalled: neither is there, or the file cannot be read.
+        """
         configuration = Configuration()
-        if kubeconfig is None:
-            kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library is partly annotated
-        else:
-            load = kube_config.load_kube_config
-            await load(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library is partly annotated
+        try:
+            if kubeconfig is None:
+                kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library is partly annotated
+            else:
+                load = kube_config.load_kube_config
+                await load(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library is partly annotated
+        except kube_config.ConfigException as err:
+            where = f"kubeconfig {kubeconfig}" if kubeconfig is not None else "the pod's service account"
+            message = f"no cluster: {where}: {err}; run in a pod, or set KUBECONFIG to a kubeconfig file"
+            raise Stalled(Reason.DEPENDENCY_UNAVAILABLE, message) from err
         configuration.connection_pool_maxsize = CONNECTIONS
         return cls(ApiClient(configuration))
 
