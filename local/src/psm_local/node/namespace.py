@@ -21,6 +21,8 @@ _KUBELET_SETTINGS = {
 }
 """What a kubelet wants of /proc/sys; it sees these values and leaves the machine's own alone."""
 
+_KUBELET_CONTROLLERS = {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}
+
 OVERLAID = ("/var/lib", "/var/log")  # kubelet, CNI and the container runtime write below these, at fixed paths
 
 
@@ -88,9 +90,9 @@ def _set_up_network(address: str) -> None:
 def _set_up_cgroups(name: str) -> None:
     """Create the pods' control group, in every hierarchy of version 1 or in the one of version 2."""
     if (CGROUPS / "cgroup.controllers").exists():
-        available = (CGROUPS / "cgroup.controllers").read_text().split()
-        enabled = (CGROUPS / "cgroup.subtree_control").read_text().split()
-        for controller in sorted(set(available) - set(enabled)):
+        available = set((CGROUPS / "cgroup.controllers").read_text().split())
+        enabled = set((CGROUPS / "cgroup.subtree_control").read_text().split())
+        for controller in sorted(available & _KUBELET_CONTROLLERS - enabled):
             (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
         (CGROUPS / name).mkdir(exist_ok=True)
         return
