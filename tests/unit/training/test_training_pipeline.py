@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from psm_contract.manifest import Manifest
 from psm_contract.schema import COLUMN_NAMES
 from psm_training.__main__ import main
 from psm_training.archive import unpack
-from psm_training.cache import outcome_key
+from psm_training.cache import MAX_OUTCOMES, keep, outcome_key
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
 from psm_training.recipes import RECIPES, recipe_named
 from psm_training.registry import ModelRegistry
 from psm_training.settings import Settings
-from psm_training.workspace import Workspace
+from psm_training.workspace import ModelFiles, Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +151,19 @@ def test_the_key_of_an_outcome_depends_on_what_decides_it(tmp_path: Path) -> Non
     ]
     assert len(set(keys)) == len(keys)
     assert outcome_key(v1, "synthetic") == keys[0]
+
+
+def test_the_cache_forgets_the_oldest_outcomes(tmp_path: Path) -> None:
+    """It does not grow with every change of the code."""
+    files = ModelFiles(tmp_path / "out")
+    files.folder.mkdir()
+    for path in (files.artifact, files.evaluation, files.card):
+        path.write_text("{}")
+    cache = tmp_path / "cache"
+    for number in range(MAX_OUTCOMES + 3):
+        keep(cache, f"{number:02d}", files)
+        os.utime(cache / f"{number:02d}", (number, number))
+    assert sorted(path.name for path in cache.iterdir()) == [f"{number:02d}" for number in range(3, MAX_OUTCOMES + 3)]
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:

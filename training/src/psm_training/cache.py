@@ -26,6 +26,9 @@ BESIDE_THE_OUTCOME: Final = frozenset(
 
 KEPT: Final = ("artifact", "evaluation", "card")
 
+MAX_OUTCOMES: Final = 12
+"""Outcomes kept, newest first: about 100 MB of models, six versions of the code with two recipes each."""
+
 
 def outcome_key(recipe: Recipe, source: str, data: Iterable[Path] = ()) -> str:
     """Digest of everything that decides the outcome.
@@ -76,6 +79,14 @@ def keep(cache_dir: Path, key: str, files: ModelFiles) -> None:
         except OSError:
             if not target.exists():  # else another run was faster, and its outcome is the same
                 raise
+    _prune(cache_dir)
+
+
+def _prune(cache_dir: Path) -> None:
+    """Forgets the oldest outcomes beyond MAX_OUTCOMES."""
+    outcomes = [(path.stat().st_mtime, path) for path in cache_dir.iterdir() if (path / "model.json").exists()]
+    for _, path in sorted(outcomes, reverse=True)[MAX_OUTCOMES:]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _code() -> list[Path]:

@@ -94,11 +94,10 @@ def generate(
     product, price = _products(rng, tier)
     quantity = rng.choice([1.0, 2.0, 3.0], size=len(tier), p=QUANTITY_SHARE)
     spend = np.maximum(0.01, np.round(price * quantity * np.exp(rng.normal(0, 0.02, len(tier))), 2))
-    items = np.bincount(basket, quantity, baskets)
     counts = np.stack([np.bincount(basket[tier == level], minlength=baskets) for level in range(TIERS)], axis=1)
     shown = (region[household], segment[household], store[household], mission, counts)
     context = {
-        **_occasion(rng, baskets, items),
+        **_occasion(rng, np.bincount(basket, quantity, baskets).astype(np.float64)),
         "BASKET_TYPE": TRIPS[trip],
         "BASKET_DOMINANT_MISSION": MISSIONS[mission],
         "STORE_FORMAT": FORMATS[store[household]],
@@ -106,15 +105,10 @@ def generate(
         "seg_1": SEGMENTS[segment[household]],
     }
     hidden = rng.random(baskets) < UNLABELLED_SHARE
+    starts = np.cumsum(lengths) - lengths
     return Sample(
         gold=Gold(
-            lines=Lines(
-                starts=np.cumsum(lengths) - lengths,
-                quantity=quantity,
-                spend=spend,
-                codes=_codes(product),
-                context=context,
-            ),
+            lines=Lines(starts=starts, quantity=quantity, spend=spend, codes=_codes(product), context=context),
             label=np.where(hidden, UNLABELLED, label).astype(np.int8),
             household=household,
             week=(FIRST_WEEK + rng.integers(0, weeks, baskets)).astype(np.int32),
@@ -131,11 +125,11 @@ def _households(rng: np.random.Generator, households: int) -> tuple[Ints, Ints, 
     return region, affluence, _draw(rng, SEGMENT_OF_AFFLUENCE, affluence), _draw(rng, FORMAT_OF_AFFLUENCE, affluence)
 
 
-def _occasion(rng: np.random.Generator, baskets: int, items: Floats) -> dict[str, NDArray[Any]]:
+def _occasion(rng: np.random.Generator, items: Floats) -> dict[str, NDArray[Any]]:
     """Columns of the basket that say nothing about its class."""
     return {
-        "SHOP_WEEKDAY": rng.integers(1, 8, baskets),
-        "SHOP_HOUR": rng.integers(8, 22, baskets),
+        "SHOP_WEEKDAY": rng.integers(1, 8, len(items)),
+        "SHOP_HOUR": rng.integers(8, 22, len(items)),
         "BASKET_SIZE": SIZES[np.digitize(items, [4, 11])],
     }
 
