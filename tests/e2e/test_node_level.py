@@ -105,20 +105,22 @@ def test_a_node_leaves_nothing_behind() -> None:
     """Kernel settings, control groups, mounts and files are as they were before."""
     if (reason := unsupported_reason()) is not None:
         pytest.skip(reason)
-    before = _machine()
     name = f"test-{os.getpid()}-traceless"
+    before = _machine(name)
     with start_node(name, say=lambda _: None) as cluster:
-        assert any(name in path for path in _machine())
+        assert any(name in path for path in _machine(name))
         run_dir = cluster.run_dir
     assert not run_dir.exists()
-    assert _machine() == before
+    assert _machine(name) == before
 
 
-def _machine() -> set[str]:
-    """Return what a node could leave: kernel settings, control groups of instances, mounts, system folders."""
+def _machine(name: str) -> set[str]:
+    """Return what a node of that name could leave: kernel settings, control groups, mounts, system folders."""
     settings = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
-    values = {f"{name}={Path('/proc/sys', name).read_text().strip()}" for name in settings}
-    groups = {str(path) for pattern in ("psm-*", "*/psm-*") for path in Path("/sys/fs/cgroup").glob(pattern)}
-    mounts = {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()}
+    values = {f"{one}={Path('/proc/sys', one).read_text().strip()}" for one in settings}
+    groups = {
+        str(path) for pattern in (f"psm-{name}", f"*/psm-{name}") for path in Path("/sys/fs/cgroup").glob(pattern)
+    }
+    mounts = {line for line in Path("/proc/self/mounts").read_text().splitlines() if name in line}
     folders = {f for f in ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd") if Path(f).exists()}
     return values | groups | mounts | folders

@@ -5,6 +5,7 @@ Without a registry the base image is a stand-in of the same name, made from Debi
 """
 
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -133,25 +134,21 @@ def _buildah(spec: ImageSpec, context: Path, archive: Path, settings: Settings, 
     store = settings.cache_dir / "buildah"
     env = _storage(store)
     with locked(store / "lock"), build_secrets() as secrets:
-        _base(settings, env, say)
-        build_argv = [
-            "buildah",
-            "bud",
-            "--quiet",
-            "--layers",
-            "--pull=false",
-            "--format",
-            "docker",
-            "-t",
-            spec.reference,
-        ]
-        _run(
-            [*build_argv, "-f", str(context / spec.dockerfile), *secrets, str(context)],
-            env,
-            f"build of {spec.reference}",
-        )
-        target = f"docker-archive:{archive}:{spec.reference}"
-        _run(["buildah", "push", "--quiet", spec.reference, target], env, f"export of {spec.reference}")
+        try:
+            _base(settings, env, say)
+            build_argv = _in_buildah("bud", "--quiet", "--layers", "--pull=false", "--format", "docker")
+            what = f"build of {spec.reference}"
+            dockerfile = str(context / spec.dockerfile)
+            _run([*build_argv, "-t", spec.reference, "-f", dockerfile, *secrets, str(context)], env, what)
+            target = f"docker-archive:{archive}:{spec.reference}"
+            _run(_in_buildah("push", "--quiet", spec.reference, target), env, f"export of {spec.reference}")
+        finally:
+            _succeeds(_in_buildah("rm", "--all"), env)  # it keeps the working containers of stages
+
+
+def _in_buildah(*args: str) -> list[str]:
+    """Return a buildah command whose mounts end with it (root; without root it has its own namespaces)."""
+    return [*(("unshare", "--mount") if os.geteuid() == 0 else ()), "buildah", *args]
 
 
 def _storage(store: Path) -> dict[str, str]:
@@ -164,9 +161,9 @@ def _storage(store: Path) -> dict[str, str]:
 
 def _base(settings: Settings, env: Mapping[str, str], say: Say) -> None:
     """Make sure that the base image is in buildah's store: from its registry, or the stand-in."""
-    if _succeeds(["buildah", "inspect", "--type", "image", BASE_IMAGE], env):
+    if _succeeds(_in_buildah("inspect", "--type", "image", BASE_IMAGE), env):
         return
-    if _succeeds(["buildah", "pull", "--quiet", BASE_IMAGE], env):
+    if _succeeds(_in_buildah("pull", "--quiet", BASE_IMAGE), env):
         return
     say(f"no registry brings {BASE_IMAGE}: making a stand-in of that name from Debian {_STAND_IN_SUITE}")
     require(STAND_IN_PACKAGES, settings, say)
@@ -191,11 +188,11 @@ def _base(settings: Settings, env: Mapping[str, str], say: Say) -> None:
         _run(argv, {}, "mmdebstrap")
 
     tar = published(target, make) / "root.tar"
-    container = _run(["buildah", "from", "scratch"], env, "buildah from").strip()
-    _run(["buildah", "add", "--quiet", container, str(tar), "/"], env, "buildah add")
+    container = _run(_in_buildah("from", "scratch"), env, "buildah from").strip()
+    _run(_in_buildah("add", "--quiet", container, str(tar), "/"), env, "buildah add")
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    _run(["buildah", "config", "--cmd", "python3", "--env", path, container], env, "buildah config")
-    _run(["buildah", "commit", "--quiet", "--rm", container, BASE_IMAGE], env, "buildah commit")
+    _run(_in_buildah("config", "--cmd", "python3", "--env", path, container), env, "buildah config")
+    _run(_in_buildah("commit", "--quiet", "--rm", container, BASE_IMAGE), env, "buildah commit")
 
 
 @contextlib.contextmanager
