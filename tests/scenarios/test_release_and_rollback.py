@@ -551,6 +551,18 @@ async def test_a_deleted_and_an_edited_child_are_put_right_with_an_event(world: 
     assert any(message.startswith("Deployment") for message in repaired)
 
 
+async def test_a_rollout_that_was_asked_for_is_no_repair(world: World) -> None:
+    """Writes of the pass that moves the release are its own; only what somebody else changed is repaired."""
+    world.register()
+    await world.serve()
+    world.register()
+    await world.pass_time(60)
+    world.create(networking={"service": {"port": 8000}})
+    await world.converge()
+    assert world.stable == 2
+    assert [event.message for event in world.events if event.reason is Reason.REPAIRED] == []
+
+
 async def test_an_object_that_is_not_ours_is_refused_and_left_alone(world: World) -> None:
     theirs = {
         "apiVersion": "v1",

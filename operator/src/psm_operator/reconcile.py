@@ -36,7 +36,7 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     plan = decide(seen, deps.defaults)
     declared = await declare(seen, plan, deps.cluster)
     stall = await apply_plan(seen, plan, deps.cluster)
-    await report(declared, plan, stall, deps)
+    await report(seen, declared, plan, stall, deps)
     if stall is not None:
         raise stall
     return Result(plan.requeue_after_s)

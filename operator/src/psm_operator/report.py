@@ -27,10 +27,13 @@ async def declare(seen: Observation, plan: Plan, cluster: Cluster) -> Observatio
     return await _write(seen, plan.release, cluster)
 
 
-async def report(seen: Observation, plan: Plan, stall: Stalled | None, deps: Deps) -> None:
-    """Write the status if it says anything new, record Events and metrics, and pass on the wish for an early poll."""
+async def report(seen: Observation, declared: Observation, plan: Plan, stall: Stalled | None, deps: Deps) -> None:
+    """Write the status if it says anything new, record Events and metrics, and pass on the wish for an early poll.
+
+    `seen` is as observed: what its status did not say yet is news. `declared` has the status as `declare` left it.
+    """
     status = plan.release if stall is None else with_stall(plan.release, seen, stall)
-    await _write(seen, status, deps.cluster)
+    await _write(declared, status, deps.cluster)
     for event in events(seen, status, plan.actions if stall is None else ()):
         await deps.cluster.record(seen.ref, seen.uid, event)
     deps.telemetry.observed(seen, plan)
