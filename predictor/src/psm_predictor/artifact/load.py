@@ -85,7 +85,7 @@ def _compare(what: str, asked: dict[str, Any], expected: Sequence[float], answer
         raise ArtifactError(
             Reason.GOLDEN_MISMATCH,
             f"{what} is answered with {answered}, training said {list(expected)} "
-            f"(difference {difference:.2g}, allowed {GOLDEN_TOLERANCE:g}); input {json.dumps(asked)}; train the model again",
+            f"(difference {difference:.2g}, allowed {GOLDEN_TOLERANCE:g}); train the model again; input {json.dumps(asked)}",
         )
 
 
