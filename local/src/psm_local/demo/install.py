@@ -21,6 +21,13 @@ def load_images(stage: Stage) -> str:
 
 def install_and_apply(stage: Stage) -> str:
     """Helm installs the CRD and the operator; kubectl applies the example."""
+    install_charts(stage)
+    apply_example(stage)
+    return f"psm-operator runs in {OPERATOR_NAMESPACE}; applied {EXAMPLE} as {NAMESPACE}/{MODEL}"
+
+
+def install_charts(stage: Stage) -> None:
+    """Helm installs the CRD and the operator, and waits until the operator is ready."""
     charts = stage.repository / "charts"
     helm(stage, "upgrade", "--install", "psm-crds", str(charts / "psm-crds"), "--namespace", OPERATOR_NAMESPACE)
     values = stage.cluster.run_dir / "values.json"
@@ -37,8 +44,6 @@ def install_and_apply(stage: Stage) -> str:
         str(values),
         "--wait",
     )
-    apply_example(stage)
-    return f"psm-operator runs in {OPERATOR_NAMESPACE}; applied {EXAMPLE} as {NAMESPACE}/{MODEL}"
 
 
 def apply_example(stage: Stage) -> None:
