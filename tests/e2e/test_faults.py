@@ -1,0 +1,229 @@
+"""What data teams and the cloud get wrong, on a real node: each fault is a condition that says what to do.
+
+Every model is started at once by `cast`; the tests read what became of them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from artifacts import Members, make_artifact
+from e2e_lab import START_LIMIT_S, Lab, Model, condition, rejection
+
+from psm_contract.manifest import MANIFEST
+from psm_local.demo.load import Load
+from psm_local.errors import LocalError
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "faults"
+UNVERIFIED = {"minReadySeconds": 0, "soak": "5s", "verification": {"enabled": False}}
+
+
+@dataclass(frozen=True)
+class Update:
+    """A model that serves version 1 under a light load, and the digests that the bad version 2 sets against each other."""
+
+    model: Model
+    load: Load
+    found: str
+    registered: str
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Every model of this module, each in its own trouble."""
+
+    lab: Lab
+    updates: dict[str, Update]
+    golden: Model
+    groupless: Model
+    unapproved: Model
+    late: Model
+    throttled: Model
+
+
+@pytest.fixture(scope="module")
+def cast(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
+    """Start everything; return once what is to serve serves and the bad second versions are approved."""
+    lab.namespace(NAMESPACE)
+    made = Cast(
+        lab=lab,
+        updates={name: _update(lab, name) for name in ("truncated", "swapped", "replaced")},
+        **{name: lab.model(NAMESPACE, name) for name in ("golden", "groupless", "unapproved", "late", "throttled")},
+    )
+    for update in made.updates.values():
+        # S3 knows the digest of `replaced`, so the operator must see the fault without a pod
+        update.model.create(**{"rollout": UNVERIFIED} if update.model.name == "replaced" else {})
+    lab.offer(made.throttled)
+    made.throttled.create(rollout=UNVERIFIED)
+    _start_without_version(made, tmp_path_factory)
+    for update in made.updates.values():
+        update.model.wait_serving(1)
+        update.load.start()
+        lab.registry.approve(update.model.name, 2)
+    made.throttled.wait_serving(1)
+    lab.registry.control.set_faults(throttle_rps=0, naming=made.throttled.name)
+    yield made
+    lab.registry.control.set_faults()
+    for update in made.updates.values():
+        update.load.stop()
+
+
+def _update(lab: Lab, name: str) -> Update:
+    """Offer a good version 1, and a version 2 that names the second archive and where something else lies."""
+    model = lab.model(NAMESPACE, name)
+    lab.offer(model)
+    right = lab.second.path.read_bytes()
+    wrong = right[: len(right) // 2] if name == "truncated" else lab.first.path.read_bytes()
+    checksum = {"ChecksumAlgorithm": "SHA256"} if name == "replaced" else {}
+    url = lab.registry.upload(f"{name}/2/model.tar.gz", wrong, **checksum)
+    lab.registry.register(name, url, lab.second.sha256, approval="PendingManualApproval")
+    return Update(model, model.load(lab.basket), hashlib.sha256(wrong).hexdigest(), lab.second.sha256)
+
+
+def _start_without_version(made: Cast, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The models that have nothing to serve, for now or for ever."""
+    registry, late = made.lab.registry, made.late.name
+    registry.make_group(made.golden.name)
+    registry.publish(made.golden.name, make_artifact(tmp_path_factory.mktemp("golden"), mutate=_misremember))
+    registry.make_group(made.unapproved.name)
+    registry.publish(made.unapproved.name, made.lab.first, approval="PendingManualApproval")
+    registry.make_group(late)
+    registry.register(late, registry.address(f"{late}/model.tar.gz"), made.lab.first.sha256)
+    for model in (made.golden, made.groupless, made.unapproved, made.late):
+        model.create()
+
+
+def _misremember(members: Members) -> None:
+    """The manifest says of its first golden row what the model never said."""
+    manifest = json.loads(members[MANIFEST])
+    manifest["golden"][0]["probabilities"] = [1.0, 0.0, 0.0]
+    members[MANIFEST] = json.dumps(manifest).encode()
+
+
+# --- a version that must not serve, while another does ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["truncated", "swapped"])
+def test_bytes_that_are_not_the_registered_ones_never_serve(cast: Cast, name: str) -> None:
+    """The candidate pod ends with the two digests and the advice; the version is rejected and the old one goes on."""
+    update = cast.updates[name]
+    status = update.model.wait("version 2 to be rejected", lambda s: rejection(s, 2)[0])
+    reason, message = rejection(status, 2)
+    assert reason == "VerificationFailed"
+    assert f"has sha256 {update.found}, the package says {update.registered}; register the model again" in message
+    assert condition(status, "UpToDate") == ("False", "Rejected", f"version 2 rejected: {message}")
+    assert condition(status, "Ready")[0] == "True"
+    _assert_version_1_answers(update)
+    [event] = update.model.events("VerificationFailed")
+    assert event["type"] == "Warning"
+    assert event["note"] == f"version 2 rejected: {message}"
+    assert update.model.find("deployment", f"{name}-candidate") is None
+
+
+def test_an_object_whose_digest_s3_knows_is_refused_without_a_pod(cast: Cast) -> None:
+    """Where S3 keeps the object's SHA-256, the operator compares it by itself."""
+    update = cast.updates["replaced"]
+    status = update.model.wait("version 2 to be rejected", lambda s: rejection(s, 2)[0])
+    reason, message = rejection(status, 2)
+    assert reason == "ArtifactMismatch"
+    assert f"has sha256 {update.found}, the package says {update.registered}; register it again" in message
+    _assert_version_1_answers(update)
+    assert len(update.model.items("replicasets", f"retail.mlops/model={update.model.name}")) == 1
+
+
+def _assert_version_1_answers(update: Update) -> None:
+    """All requests since before version 2 was approved were answered, by version 1."""
+    count = update.load.stop()
+    assert update.load.versions.keys() == {1}
+    assert (count.failed, dict(update.load.failures)) == (0, {})
+    assert update.model.get("deployment")["spec"]["template"]["metadata"]["labels"]["retail.mlops/version"] == "1"
+
+
+# --- nothing to serve ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_answers_its_golden_rows_wrongly_never_serves(cast: Cast) -> None:
+    """With nothing else to serve the resource is stalled, and says which row, and what to do."""
+    message = cast.golden.wait_condition("Stalled", "True", "NoApprovedVersion")
+    assert "every approved version of group golden is rejected" in message
+    assert "GoldenMismatch: golden[0] is answered with" in message
+    assert "train the model again" in message
+    assert message.endswith("approve another version or pin one")
+    assert rejection(cast.golden.status, 1)[0] == "VerificationFailed"
+    assert condition(cast.golden.status, "Ready") == ("False", "Pending", "no version is served yet")
+    assert cast.golden.find("deployment") is None
+
+
+def test_a_missing_group_is_named_with_what_to_do(cast: Cast) -> None:
+    """Which group, which region, which endpoint; nothing but the resource's identity is made meanwhile."""
+    message = cast.groupless.wait_condition("Stalled", "True", "ModelPackageGroupNotFound")
+    assert "model package group groupless does not exist in region ap-southeast-1" in message
+    assert cast.lab.cluster.aws.in_cluster_url in message
+    assert message.endswith("create it or correct spec.registry")
+    assert condition(cast.groupless.status, "VersionResolved")[:2] == ("Unknown", "ModelPackageGroupNotFound")
+    [event] = cast.groupless.events("ModelPackageGroupNotFound")
+    assert event["note"] == message
+
+
+def test_a_group_with_nothing_approved_waits_for_an_approval(cast: Cast) -> None:
+    """It says how many versions wait; an approval is all that it needs."""
+    message = cast.unapproved.wait_condition("Stalled", "True", "NoApprovedVersion")
+    assert message == "none of the 1 versions of group unapproved is approved; approve one"
+    assert condition(cast.unapproved.status, "VersionResolved") == ("False", "NoApprovedVersion", message)
+    cast.lab.registry.approve(cast.unapproved.name, 1)
+    status = cast.unapproved.wait_serving(1)
+    assert condition(status, "Stalled") == ("", "", "")
+
+
+def test_an_artifact_that_comes_later_is_waited_for(cast: Cast) -> None:
+    """A missing object is named; it is no reason to reject; once it is there, it is served."""
+    message = cast.late.wait_condition("Reconciling", "True", "ArtifactMissing")
+    assert "has no object late/model.tar.gz; upload it or register the model again" in message
+    assert cast.late.find("deployment", "late-candidate") is None
+    cast.lab.registry.upload("late/model.tar.gz", cast.lab.first.path.read_bytes())
+    status = cast.late.wait_serving(1)
+    assert status.get("rejected", []) == []
+
+
+# --- the registry and the API ----------------------------------------------------------------------------------------
+
+
+def test_a_registry_that_throttles_changes_nothing_that_runs(cast: Cast) -> None:
+    """The version is unknown and says so, the model stays ready; when the throttling ends, it follows again."""
+    message = cast.throttled.wait_condition("VersionResolved", "Unknown", "RegistryThrottled")
+    assert message.startswith("SageMaker throttles reads of model package group throttled in region ap-southeast-1")
+    assert message.endswith("polling slows down by itself, raise spec.interval if it lasts")
+    assert condition(cast.throttled.status, "Ready")[0] == "True"
+    assert cast.throttled.ask("/readyz").is_success
+    cast.lab.registry.control.set_faults()
+    cast.lab.registry.publish(cast.throttled.name, cast.lab.second)
+    cast.throttled.wait_condition("VersionResolved", "True", "Resolved", limit_s=START_LIMIT_S)
+    cast.throttled.wait_serving(2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "refusal"),
+    [
+        pytest.param(
+            {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}},
+            "replicas and autoscaling exclude each other: remove one of them",
+            id="a fixed size and an autoscaler",
+        ),
+        pytest.param(
+            {"version": {"policy": "LatestApproved", "pin": 1}},
+            "set exactly one of version.policy and version.pin",
+            id="a policy and a pin",
+        ),
+        pytest.param({"interval": "5s"}, "interval must be at least 15s", id="an interval too short"),
+    ],
+)
+def test_a_spec_that_contradicts_itself_is_refused_at_the_door(
+    cast: Cast, spec: dict[str, object], refusal: str
+) -> None:
+    """The API server answers with the rule's own words; no operator is needed for that."""
+    with pytest.raises(LocalError, match=refusal):
+        cast.lab.model(NAMESPACE, "contradiction").create(**spec)
