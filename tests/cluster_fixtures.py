@@ -44,8 +44,8 @@ def s3() -> Iterator[AwsEndpoints]:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Cluster]:
-    """A real node: pods run, probes, metrics, ingress and AWS stand-ins included. Needs root and Linux."""
+    """A real node: pods run, probes, metrics, ingress, AWS stand-ins and audit log included. Needs root and Linux."""
     if (reason := unsupported_reason()) is not None:
         pytest.skip(reason)
-    with start_node(f"test-{os.getpid()}-node") as cluster:
+    with start_node(f"test-{os.getpid()}-node", audit=True) as cluster:
         yield cluster
