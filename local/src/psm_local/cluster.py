@@ -55,7 +55,7 @@ class Cluster:
             case "control-plane":
                 raise Unsupported("the control plane level runs no containers; use --level node")
             case "current":
-                raise Unsupported("push the images to a registry that your cluster pulls from; see local/README.md")
+                raise Unsupported("push the images to a registry that your cluster pulls from; see docs/local.md")
 
     def exec_in_node(self, argv: Sequence[str]) -> str:
         """Run a program inside the node's namespaces and return its output.

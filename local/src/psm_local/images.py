@@ -28,6 +28,7 @@ _STAND_IN_OMITS = tuple(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name i
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", ".mypy_cache", ".ruff_cache", "*.egg-info")
 _CA_BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _TAIL = 3000
+_MOST_LAYERS = 60  # a build adds about 15, up to 400 MB in all
 
 Say = Callable[[str], None]
 
@@ -135,6 +136,7 @@ def _buildah(spec: ImageSpec, context: Path, archive: Path, settings: Settings, 
     env = _storage(store)
     with locked(store / "lock"), build_secrets() as secrets:
         try:
+            _prune(env)
             _base(settings, env, say)
             build_argv = _in_buildah("bud", "--quiet", "--layers", "--pull=false", "--format", "docker")
             what = f"build of {spec.reference}"
@@ -146,6 +148,12 @@ def _buildah(spec: ImageSpec, context: Path, archive: Path, settings: Settings, 
             _succeeds(_in_buildah("rm", "--all"), env)  # it keeps the working containers of stages
 
 
+def _prune(env: Mapping[str, str]) -> None:
+    """Drop layers that no image of ours needs any more, once they have piled up; until then they make builds short."""
+    if len(_run(_in_buildah("images", "--all", "--quiet"), env, "buildah images").split()) > _MOST_LAYERS:
+        _succeeds(_in_buildah("rmi", "--prune", "--force"), env)
+
+
 def _in_buildah(*args: str) -> list[str]:
     """Return a buildah command whose mounts end with it (root; without root it has its own namespaces)."""
     return [*(("unshare", "--mount") if os.geteuid() == 0 else ()), "buildah", *args]
@@ -153,10 +161,15 @@ def _in_buildah(*args: str) -> list[str]:
 
 def _storage(store: Path) -> dict[str, str]:
     """Return the environment by which buildah keeps everything in our cache."""
-    store.mkdir(parents=True, exist_ok=True)
+    (store / "tmp").mkdir(parents=True, exist_ok=True)
     storage = store / "storage.conf"
     storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{store}/root"\nrunroot = "{store}/run"\n')
-    return {"CONTAINERS_STORAGE_CONF": str(storage), "BUILDAH_ISOLATION": "chroot"}
+    # TMPDIR: else the build's package cache lies in /var/tmp
+    return {
+        "CONTAINERS_STORAGE_CONF": str(storage),
+        "BUILDAH_ISOLATION": "chroot",
+        "TMPDIR": str(store / "tmp"),
+    }
 
 
 def _base(settings: Settings, env: Mapping[str, str], say: Say) -> None:
