@@ -56,6 +56,7 @@ golden: setup ## Rewrite the golden manifests; review them in the diff
 
 .PHONY: test
 test: check ## Every test: unit, laws, golden, component (real API server), e2e (real node; needs root)
+	$(RUN) psm-local build >/dev/null
 	$(RUN) pytest
 	@if [ -n "$${CI:-}" ]; then git diff --exit-code; test -z "$$(git status --porcelain)"; fi
 

@@ -11,7 +11,7 @@ from psm_local.cluster import Cluster, load_cluster
 from psm_local.control_plane import up_control_plane
 from psm_local.demo.run import run_demo
 from psm_local.errors import LocalError
-from psm_local.node.up import up_node
+from psm_local.node.up import unsupported_reason, up_node
 from psm_local.settings import Settings, read_settings
 from psm_local.supervise import instance
 from psm_local.supervise.state import load_state
@@ -123,8 +123,14 @@ def _build(args: argparse.Namespace, settings: Settings) -> None:
     unknown = [name for name in args.sets if name not in known]
     if unknown:
         raise LocalError(f"unknown: {', '.join(unknown)}; the sets are {', '.join(known)}")
-    for one in [known[name] for name in args.sets] or gobuild.EMBEDDED:
+    for one in [known[name] for name in args.sets] or _buildable():
         _print(str(gobuild.programs(one, settings, _say)))
+
+
+def _buildable() -> tuple[gobuild.ProgramSet, ...]:
+    """A node's programs only where a node can run."""
+    skipped = {gobuild.NODE.name, gobuild.METRICS_SERVER.name, gobuild.PAUSE.name} if unsupported_reason() else set()
+    return tuple(one for one in gobuild.EMBEDDED if one.name not in skipped)
 
 
 def _images(args: argparse.Namespace, settings: Settings) -> None:

@@ -23,10 +23,11 @@ def up_current(name: str, *, attached: bool, settings: Settings, say: Say) -> tu
         Unsupported: the current context does not answer, or a needed setting is missing.
     """
     address, ingress_url = settings.host_address, settings.ingress_url
-    if address is None or ingress_url is None:
+    if address is None or ingress_url is None or settings.image_registry is None:
         raise Unsupported(
-            "CLUSTER=current needs PSM_HOST_ADDRESS (an address of this machine that pods reach) and PSM_INGRESS_URL "
-            "(where this machine reaches the cluster's ingress controller)"
+            "CLUSTER=current needs PSM_HOST_ADDRESS (an address of this machine that pods reach), PSM_INGRESS_URL "
+            "(where this machine reaches the cluster's ingress controller) and PSM_IMAGE_REGISTRY (where you pushed what "
+            "`psm-local images` built)"
         )
     view = [kubectl_program(), "config", "view", "--minify", "--flatten"]
     flattened = subprocess.run(view, capture_output=True, text=True, check=False)

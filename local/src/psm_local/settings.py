@@ -30,6 +30,9 @@ class Settings:
     ingress_url: str | None
     """Where the ingress controller of the user's own cluster answers, for CLUSTER=current."""
 
+    image_registry: str | None = None
+    """Where the user pushed our images for their own cluster, such as registry.example.com/team; for CLUSTER=current."""
+
     @property
     def run_dir(self) -> Path:
         """Where running instances keep their files."""
@@ -47,6 +50,7 @@ def read_settings() -> Settings:
         cluster=env.get("CLUSTER") or "auto",
         host_address=env.get("PSM_HOST_ADDRESS") or None,
         ingress_url=env.get("PSM_INGRESS_URL") or None,
+        image_registry=env.get("PSM_IMAGE_REGISTRY") or None,
     )
 
 

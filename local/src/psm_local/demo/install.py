@@ -12,7 +12,9 @@ _HELM_TIMEOUT_S = 300
 
 
 def load_images(stage: Stage) -> str:
-    """Build what the cache lacks and make it known to the node."""
+    """Build what the cache lacks and make it known to the node; the user's own cluster pulls what its user pushed."""
+    if stage.cluster.level == "current":
+        return f"the cluster pulls {operator_image(stage)} and {predictor_image(stage)}"
     built = images.build_all(stage.repository, stage.settings, stage.say)
     for image in built:
         stage.cluster.load_image(image.archive)
@@ -53,14 +55,29 @@ def apply_example(stage: Stage) -> None:
     stage.cluster.kubectl("apply", "-f", str(stage.repository / EXAMPLE))
 
 
+def operator_image(stage: Stage) -> str:
+    """The operator's image as the cluster knows it."""
+    return _reference(stage, images.OPERATOR)
+
+
+def predictor_image(stage: Stage) -> str:
+    """The predictor's image as the cluster knows it."""
+    return _reference(stage, images.PREDICTOR)
+
+
+def _reference(stage: Stage, spec: images.ImageSpec) -> str:
+    own = stage.settings.image_registry
+    return f"{own}/{spec.name}:dev" if stage.cluster.level == "current" and own else spec.reference
+
+
 def operator_values(stage: Stage) -> dict[str, object]:
     """What a local cluster changes of the chart's defaults: local images, and AWS stand-ins instead of AWS."""
     aws = stage.cluster.aws.environment(in_cluster=True)
-    repository, _, tag = images.OPERATOR.reference.rpartition(":")
+    repository, _, tag = operator_image(stage).rpartition(":")
     return {
         "image": {"repository": repository, "tag": tag},
         "aws": {"region": stage.cluster.aws.region},
-        "predictor": {"image": images.PREDICTOR.reference, "env": dict(aws)},
+        "predictor": {"image": predictor_image(stage), "env": dict(aws)},
         "extraEnv": [{"name": name, "value": value} for name, value in aws.items() if name != "AWS_REGION"],
     }
 
