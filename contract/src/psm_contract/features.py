@@ -90,7 +90,7 @@ def _affinity_specs() -> tuple[FeatureSpec, ...]:
 FEATURES: Final = (
     FeatureSpec("spend", "number", "money spent in the basket", 0.0, 1_000_000.0, required=True),
     FeatureSpec("items", "number", "items in the basket", 1.0, 1_000_000.0, required=True),
-    FeatureSpec("lines", "number", "product lines in the basket", 1.0, 10_000.0, required=True),
+    FeatureSpec("line_count", "number", "product lines in the basket", 1.0, 10_000.0, required=True),
     FeatureSpec("unit_price", "number", "spend per item", 0.0, 1_000_000.0),
     FeatureSpec("unit_price_mean", "number", "mean unit price of the lines", 0.0, 1_000_000.0),
     FeatureSpec("unit_price_min", "number", "smallest unit price", 0.0, 1_000_000.0),

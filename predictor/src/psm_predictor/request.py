@@ -40,11 +40,11 @@ class RequestSchemas:
         self.lines = list_schema("lines", line_schema(), limits.lines, "The till lines of one basket.")
 
     def for_document(self, document: Any) -> Schema:
-        """The form that a document means to be: `lines` is also the name of a number feature."""
+        """The form that a document means to be."""
         match document:
             case {"instances": _}:
                 return self.instances
-            case {"lines": [*_]}:
+            case {"lines": _}:
                 return self.lines
             case _:
                 return self.instance

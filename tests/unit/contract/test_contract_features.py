@@ -104,7 +104,7 @@ def test_simple_features_are_what_their_names_say() -> None:
     seen = features([line(QUANTITY=4, SPEND=6.0), line(QUANTITY=1, SPEND=2.0)])
     assert seen["spend"] == [8.0]
     assert seen["items"] == [5.0]
-    assert seen["lines"] == [2.0]
+    assert seen["line_count"] == [2.0]
     assert seen["unit_price"] == pytest.approx([1.6])
     assert (seen["unit_price_min"], seen["unit_price_max"], seen["unit_price_mean"]) == ([1.5], [2.0], [1.75])
 

@@ -33,7 +33,11 @@ def test_the_window_is_what_the_registry_shows(manifest: Manifest) -> None:
 
 def test_required_features_are_the_ones_without_a_default(manifest: Manifest) -> None:
     """A caller must at least say how much was bought for how much."""
-    assert [feature.name for feature in manifest.features if feature.default is None] == ["spend", "items", "lines"]
+    assert [feature.name for feature in manifest.features if feature.default is None] == [
+        "spend",
+        "items",
+        "line_count",
+    ]
 
 
 def _change(path: list[str | int], value: Any) -> Callable[[Document], None]:

@@ -144,16 +144,16 @@ def test_whole_numbers_may_be_written_as_floats_in_lines() -> None:
 def test_every_field_at_fault_is_named_with_its_value() -> None:
     """A client mends all of them at once."""
     instance = {**good_instance(), "spend": "12", "items": -3, "colour": "red"}
-    del instance["lines"]
+    del instance["line_count"]
 
     found = {tuple(finding["loc"]): finding for finding in refusal(instance)}
 
-    assert found.keys() == {("body", "spend"), ("body", "items"), ("body", "colour"), ("body", "lines")}
+    assert found.keys() == {("body", "spend"), ("body", "items"), ("body", "colour"), ("body", "line_count")}
     assert found["body", "spend"]["msg"] == "must be of type number, it is string"
     assert found["body", "spend"]["input"] == "12"
     assert found["body", "items"]["msg"] == "must be at least 1, it is -3"
     assert found["body", "colour"]["type"] == "extra_forbidden"
-    assert found["body", "lines"]["type"] == "missing"
+    assert found["body", "line_count"]["type"] == "missing"
 
 
 def test_a_fault_in_a_list_is_named_with_its_place() -> None:
