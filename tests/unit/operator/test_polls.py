@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from timers_by_hand import HandTimer, settle
@@ -240,3 +240,36 @@ async def test_polls_of_many_groups_drift_apart() -> None:
             await b.timer.advance(1)
             most = max(most, b.registry.reads - before)
         assert most <= 15
+
+
+async def test_a_version_that_does_not_exist_brings_no_read_forward() -> None:
+    """A pin to a version of the future waits like everybody."""
+    async with bench() as b:
+        b.polls.watch(A, GROUP, interval_s=60, versions=NONE)
+        await settle()
+        b.polls.watch(A, GROUP, interval_s=60, versions=frozenset({99}))
+        await b.timer.advance(10)
+        assert b.registry.reads == 1
+
+
+async def test_a_version_that_cannot_be_described_is_asked_for_early_only_once() -> None:
+    """Else every pass would bring the next read forward, and every read the next pass."""
+
+    class Forgetful(MemoryRegistry):
+        """Lists version 1 and never describes it."""
+
+        def read(self, group: GroupRef, describe: frozenset[int], number: int) -> Snapshot:
+            """Without packages."""
+            return replace(super().read(group, describe, number), packages={})
+
+    timer, told = HandTimer(), list[frozenset[ObjectRef]]()
+    registry = Forgetful(MemoryClock())
+    registry.register(GROUP)
+    polls = SharedPolls(registry, timer=timer, metrics=Tally(), on_poll=told.append)
+    polls.watch(A, GROUP, interval_s=60, versions=NONE)
+    await settle()
+    for _ in range(20):
+        polls.watch(A, GROUP, interval_s=60, versions=frozenset({1}))
+        await timer.advance(1)
+    assert registry.reads == 2
+    await polls.close()
