@@ -22,11 +22,13 @@ from psm_operator.errors import OperatorError
 from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
 from psm_operator.logs import set_up_logging
 from psm_operator.polls import SharedPolls
+from psm_operator.ports import Clock
 from psm_operator.queue import Backoff, WorkQueue
 from psm_operator.reconcile import Result, reconcile
 from psm_operator.runtime import Parts, Runtime, watched_namespaces
 from psm_operator.settings import Settings, SettingsError
 from psm_operator.telemetry import PrometheusTelemetry
+from psm_operator.timers import Timer
 from psm_operator.values import ObjectRef
 from psm_operator.watchdog import Watchdog
 
@@ -93,32 +95,40 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         telemetry=telemetry,
         defaults=settings.predictor,
     )
-    watchdog = Watchdog(
-        expected=[watcher_name(r, n) for r in WATCHED for n in watched_namespaces(settings) or (None,)],
-        running=lambda: [task.get_name() for task in asyncio.all_tasks()],
-        queue=queue,
-        timer=timer,
-        patience=settings.patience,
-    )
+    watchdog = _watchdog(settings, queue, timer)
     namespaces = settings.cluster.namespaces
     sink = EventSink(api, cache, watchdog, queue.add, lambda name: not namespaces or name in namespaces)
-    election = Election(
-        api,
-        namespace=settings.lease.namespace,
-        name=settings.lease.name,
-        identity=identity,
-        times=settings.lease.times,
-        clock=clock,
-        timer=timer,
-        draw=random.random,
-        on_renewal=watchdog.renewed,
-    )
+    election = _election(settings, api, watchdog, clock, timer)
     _serve_gauges(telemetry, queue, polls, watchdog, cache)
     kopf_settings = operator_settings(settings.lease.name)
     parts = Parts(
         settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
     )
     return Runtime(parts)
+
+
+def _watchdog(settings: Settings, queue: WorkQueue, timer: Timer) -> Watchdog:
+    return Watchdog(
+        expected=[watcher_name(r, n) for r in WATCHED for n in watched_namespaces(settings) or (None,)],
+        running=lambda: [task.get_name() for task in asyncio.all_tasks()],
+        queue=queue,
+        timer=timer,
+        patience=settings.patience,
+    )
+
+
+def _election(settings: Settings, api: KubeApi, watchdog: Watchdog, clock: Clock, timer: Timer) -> Election:
+    return Election(
+        api,
+        namespace=settings.lease.namespace,
+        name=settings.lease.name,
+        identity=settings.lease.identity,
+        times=settings.lease.times,
+        clock=clock,
+        timer=timer,
+        draw=random.random,
+        on_renewal=watchdog.renewed,
+    )
 
 
 def _serve_gauges(
