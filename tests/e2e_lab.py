@@ -98,7 +98,10 @@ class Model:
         return f"{self.name}.{self.namespace}.example.com"
 
     def create(self, **spec: Any) -> None:
-        """Kubectl create, with short clocks; `spec` replaces top-level fields. The package group is named as the model."""
+        """Kubectl create, with short clocks; `spec` replaces top-level fields, None leaves one out.
+
+        The package group is named as the model.
+        """
         self.cluster.kubectl("create", "-f", "-", stdin=json.dumps(self.manifest(**spec)))
 
     def manifest(self, **spec: Any) -> Json:
@@ -118,7 +121,7 @@ class Model:
             "apiVersion": "retail.mlops/v1alpha1",
             "kind": "PriceSensitivityModel",
             "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": default | spec,
+            "spec": {name: value for name, value in (default | spec).items() if value is not None},
         }
 
     def patch(self, **spec: Any) -> None:

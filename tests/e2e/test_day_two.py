@@ -1,0 +1,204 @@
+"""What people, autoscalers and crashes do to models that serve, on a real node.
+
+Every model is started at once by `cast`; each test then changes its own.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from e2e_lab import START_LIMIT_S, Json, Lab, Model, condition
+
+from psm_local.demo.stage import OPERATOR_NAMESPACE
+from psm_local.demo.waiting import wait_until
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "day-two"
+UNVERIFIED = {"minReadySeconds": 0, "soak": "5s", "verification": {"enabled": False}}
+CALM = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "10"}}}
+NEVER_SMALLER = {
+    "minReplicas": 2,
+    "maxReplicas": 4,
+    "metrics": [CALM],
+    "behavior": {"scaleDown": {"selectPolicy": "Disabled"}},
+}
+"""An autoscaler that never acts by itself: what changes the size in a test is the test, or a bug."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Every model of this module; all but `conflicting` serve version 1."""
+
+    lab: Lab
+    conflicting: Model
+    suspended: Model
+    pinned: Model
+    exposed: Model
+    fixed: Model
+    scaled: Model
+    interrupted: Model
+
+
+@pytest.fixture(scope="module")
+def cast(lab: Lab) -> Cast:
+    """Start everything; return once it serves."""
+    lab.namespace(NAMESPACE)
+    names = ("conflicting", "suspended", "pinned", "exposed", "fixed", "scaled", "interrupted")
+    made = Cast(lab, **{name: lab.model(NAMESPACE, name) for name in names})
+    for model in (made.conflicting, made.exposed, made.fixed, made.scaled):
+        lab.offer(model)
+    for model in (made.suspended, made.interrupted):
+        lab.offer(model, second="PendingManualApproval")
+    lab.offer(made.pinned, second="Approved")
+    made.interrupted.create(replicas=3)
+    made.scaled.create(replicas=None, autoscaling=NEVER_SMALLER, rollout=UNVERIFIED)
+    made.pinned.create(version={"pin": 1}, rollout=UNVERIFIED)
+    for model in (made.suspended, made.exposed, made.fixed):
+        model.create(rollout=UNVERIFIED)
+    made.conflicting.kubectl("create", "service", "clusterip", made.conflicting.name, "--tcp=80:8080")
+    made.conflicting.create(rollout=UNVERIFIED)
+    for model in (made.suspended, made.pinned, made.exposed, made.fixed, made.scaled, made.interrupted):
+        model.wait_serving(1)
+    return made
+
+
+def version_on(deployment: Json) -> str:
+    """The version that a Deployment's pods are of."""
+    return str(deployment["spec"]["template"]["metadata"]["labels"]["retail.mlops/version"])
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_service_of_somebody_else_is_refused_and_left_alone(cast: Cast) -> None:
+    """Nothing at all is made beside it; once it is gone, the model comes up."""
+    model = cast.conflicting
+    theirs = model.get("service")
+    message = model.wait_condition("Stalled", "True", "AdoptionConflict")
+    assert message == "Service/conflicting exists and is not ours; delete it or choose another name for this model"
+    assert model.get("service") == theirs
+    assert [kind for kind in ("deployment", "serviceaccount", "ingress", "networkpolicy") if model.find(kind)] == []
+    [event] = model.events("AdoptionConflict")
+    assert (event["type"], event["note"]) == ("Warning", message)
+    model.kubectl("delete", "service", model.name)
+    status = model.wait_serving(1)
+    assert condition(status, "Stalled") == ("", "", "")
+    assert model.get("service")["metadata"]["ownerReferences"][0]["name"] == model.name
+
+
+def test_a_suspended_model_is_watched_and_not_touched(cast: Cast) -> None:
+    """A new version is noticed and a deleted child is not replaced until spec.suspend is false again."""
+    model = cast.suspended
+    model.patch(suspend=True)
+    model.wait("the phase to be Suspended", lambda s: s.get("phase") == "Suspended")
+    model.kubectl("delete", "poddisruptionbudget", model.name)
+    cast.lab.registry.approve(model.name, 2)
+    status = model.wait("version 2 to be noticed", lambda s: s["desired"]["version"] == 2)
+    assert "suspended: nothing is changed until spec.suspend is false" in status["message"]
+    assert (status["current"]["version"], "candidate" in status) == (1, False)
+    assert condition(status, "Ready")[0] == "True"
+    assert version_on(model.get("deployment")) == "1"
+    assert model.find("poddisruptionbudget") is None
+    model.patch(suspend=False)
+    model.wait_serving(2)
+    assert model.find("poddisruptionbudget") is not None
+
+
+def test_a_pin_holds_and_a_pin_to_nothing_is_said(cast: Cast) -> None:
+    """Version 1 serves although 2 is approved; a version that is not there stalls and changes nothing; then the policy."""
+    model = cast.pinned
+    assert condition(model.status, "VersionResolved") == ("True", "Pinned", "pinned to version 1")
+    model.patch(version={"pin": 7})
+    message = model.wait_condition("Stalled", "True", "VersionNotFound")
+    assert message == "spec.version.pin is 7, which is not in group pinned; pin a version that exists"
+    assert condition(model.status, "Ready")[0] == "True"
+    assert version_on(model.get("deployment")) == "1"
+    model.patch(version={"pin": None, "policy": "LatestApproved"})
+    model.wait_serving(2)
+
+
+def test_an_ingress_that_is_switched_off_goes(cast: Cast) -> None:
+    """It is removed, and the status names the Service instead."""
+    model = cast.exposed
+    assert model.get("ingress")["spec"]["rules"][0]["host"] == model.host
+    assert model.status["url"] == f"http://{model.host}/"
+    model.patch(networking={"ingress": None})
+    status = model.wait("the Service as its address", lambda s: s["url"] == f"http://{model.name}.{NAMESPACE}.svc")
+    assert model.find("ingress") is None
+    assert condition(status, "Ready")[0] == "True"
+
+
+def test_a_size_set_by_hand_is_put_right_where_the_spec_names_one(cast: Cast) -> None:
+    """`kubectl scale` is drift where there is no autoscaler; the Event says what was found."""
+    model = cast.fixed
+    model.kubectl("scale", "deployment", model.name, "--replicas=2")
+
+    def missing() -> str | None:
+        replicas = model.get("deployment")["spec"]["replicas"]
+        return None if replicas == 1 else f"there are {replicas}"
+
+    wait_until("one replica", missing, limit_s=30)
+    [event] = model.events("Repaired")
+    assert event["note"] == "Deployment fixed: spec.replicas is 2, want 1"
+
+
+# --- the autoscaler --------------------------------------------------------------------------------------------------
+
+
+def test_a_change_of_the_spec_leaves_the_size_to_the_autoscaler(cast: Cast) -> None:
+    """Neither when the operator lets go of `replicas`, nor later, does anybody write another size in between."""
+    model = cast.scaled
+    _change_history_limit(model, 3, expected_replicas=2)
+    model.kubectl("scale", "deployment", model.name, "--replicas=3")
+    _change_history_limit(model, 4, expected_replicas=3)
+
+
+def _change_history_limit(model: Model, limit: int, *, expected_replicas: int) -> None:
+    """Change what reaches the Deployment but not its pods; its generation counts the writes that changed anything."""
+    before = model.get("deployment")
+    model.patch(revisionHistoryLimit=limit)
+
+    def missing() -> str | None:
+        now = model.get("deployment")["spec"]["revisionHistoryLimit"]
+        return None if now == limit else f"revisionHistoryLimit is {now}"
+
+    wait_until("the Deployment to follow the spec", missing, limit_s=30)
+    after = model.get("deployment")
+    assert after["spec"]["replicas"] == before["spec"]["replicas"] == expected_replicas
+    assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+
+
+# --- a crash ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_operator_that_is_killed_mid_rollout_goes_on_where_it_was(cast: Cast) -> None:
+    """The next process takes the lease, finishes the rollout and tells nothing twice."""
+    model, lab = cast.interrupted, cast.lab
+    lab.registry.approve(model.name, 2)
+    model.wait("the rollout", lambda s: s.get("candidate", {}).get("stage") == "Progressing", limit_s=START_LIMIT_S)
+    killed = _operator_container(lab)
+    _kill(lab, killed["containerID"].removeprefix("containerd://"))
+    status = model.wait_serving(2)
+    assert _operator_container(lab)["restartCount"] == killed["restartCount"] + 1
+    assert [entry["version"] for entry in status["history"]] == [2, 1]
+    assert status.get("rejected", []) == []
+    told = Counter((event["reason"], event["note"]) for event in model.events())
+    assert told["Promoted", "version 2 finished its soak"] == 1
+    assert [what for what, count in told.items() if count > 1] == []
+    assert len({event["reportingInstance"] for event in model.events()}) == 2
+
+
+def _operator_container(lab: Lab) -> Json:
+    """The status of the operator's container."""
+    [pod] = json.loads(lab.cluster.kubectl("get", "pods", "-n", OPERATOR_NAMESPACE, "-o=json"))["items"]
+    found: Json = pod["status"]["containerStatuses"][0]
+    return found
+
+
+def _kill(lab: Lab, container: str) -> None:
+    """SIGKILL, as the kernel does when memory is out: nobody gets to say goodbye or to release the lease."""
+    socket = lab.cluster.run_dir / "node" / "containerd.sock"
+    ctr = ["ctr", "--address", str(socket), "--namespace", "k8s.io"]
+    lab.cluster.exec_in_node([*ctr, "tasks", "kill", "--signal", "SIGKILL", container])
