@@ -11,7 +11,7 @@ STAMP := .venv/.synced
 ##@ Use
 
 .PHONY: demo
-demo: setup ## Run the whole product on real Kubernetes, step by step (CLUSTER=kind|current|embedded chooses where)
+demo: setup ## Run the whole product on real Kubernetes, step by step (CLUSTER=auto|embedded|kind|current chooses where)
 	$(RUN) psm-local demo
 
 .PHONY: down
@@ -49,19 +49,19 @@ crds: setup ## Write the CRD and its copy in the chart from the API types
 	$(RUN) python -m psm_operator.api.crd
 
 .PHONY: golden
-golden: setup ## Rewrite the golden manifests; review them in the diff
+golden: setup ## Rewrite the golden manifests and charts; review them in the diff
 	$(RUN) pytest tests/golden --golden-rewrite
 
 ##@ Test
 
 .PHONY: test
-test: check ## Every test: unit, laws, golden, component (real API server), e2e (real node; needs root)
+test: check ## Every check and test: unit, laws, scenarios, golden, component (real API server), e2e (real node; needs root)
 	$(RUN) psm-local build >/dev/null
 	$(RUN) pytest
 	@if [ -n "$${CI:-}" ]; then git diff --exit-code; test -z "$$(git status --porcelain)"; fi
 
 .PHONY: test-fast
-test-fast: setup ## What needs no cluster: unit, laws, golden
+test-fast: setup ## What needs no cluster: unit, laws, scenarios, golden manifests
 	$(RUN) pytest -m 'not component and not e2e'
 
 ##@ Release
