@@ -7,7 +7,7 @@ from world import GOOD, GROUP, REF, World
 
 from psm_operator.adapters.memory_cluster import KIND, STARTING, UNSERVABLE, PodOutcome
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
-from psm_operator.api.status import Phase, Stage
+from psm_operator.api.status import HistoryResult, Phase, Stage
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Approval, DataValidation, ObjectRef
 
@@ -296,7 +296,8 @@ async def test_a_candidate_that_fails_a_gate_is_rejected_before_any_pod_starts(
     await world.pass_time(60)
     assert world.serving == 1
     assert [(entry.version, entry.reason) for entry in world.status.rejected] == [(2, reason)]
-    assert "create Deployment/uk-grocery-candidate" not in world.cluster.writes[-5:]
+    assert world.cluster.writes.count("create Deployment/uk-grocery-candidate") == 1, "version 1's alone"
+    assert world.status.rollback is None
 
 
 async def test_a_missing_artifact_waits_and_goes_on_when_it_appears(world: World) -> None:
@@ -445,6 +446,10 @@ async def test_a_pinned_version_that_cannot_start_keeps_the_old_one_serving(worl
     await world.pass_time(300)
     assert world.serving == 1
     assert "golden row 3 differs" in world.status.message
+    assert not world.status.rejected
+    assert {entry.result for entry in world.status.history} == {HistoryResult.PROMOTED}, (
+        "a person's choice is not rejected"
+    )
 
 
 async def test_suspend_writes_nothing_to_children_and_keeps_the_status_current(world: World) -> None:
@@ -458,6 +463,7 @@ async def test_suspend_writes_nothing_to_children_and_keeps_the_status_current(w
     assert world.status.phase is Phase.SUSPENDED
     assert world.status.desired is not None
     assert world.status.desired.version == 2
+    assert world.status.candidate is None
     world.create()
     await world.pass_time(30)
     assert world.serving == 2
@@ -516,6 +522,76 @@ async def test_a_target_that_is_worse_on_the_failing_metric_is_not_gone_back_to(
     await world.pass_time(120)
     assert world.serving == 2
     assert world.status.phase is Phase.BLOCKED
+
+
+async def test_a_target_whose_artifact_is_gone_is_not_gone_back_to(world: World) -> None:
+    first = world.register()
+    await world.serve()
+    world.register()
+    await world.pass_time(60)
+    world.artifacts.remove(first.model_data_url)
+    world.measure(2, accuracy="0.5")
+    await world.pass_time(120)
+    assert world.serving == 2
+    assert world.phase == "Blocked"
+    world.artifacts.put(first.model_data_url, first.sha256)
+    await world.pass_time(30)
+    assert world.serving == 1
+
+
+async def test_a_target_that_is_no_longer_approved_is_not_gone_back_to(world: World) -> None:
+    world.register()
+    await world.serve()
+    world.register()
+    await world.pass_time(60)
+    world.approve(1, Approval.REJECTED)
+    world.measure(2, accuracy="0.5")
+    await world.pass_time(120)
+    assert world.serving == 2
+    assert world.phase == "Blocked"
+
+
+async def test_a_version_under_suspicion_does_not_become_the_way_back(world: World) -> None:
+    world.register()
+    await world.serve(analysis={"failureLimit": 20})
+    world.register()
+    await world.pass_time(15)
+    world.measure(2, accuracy="0.5")
+    await world.pass_time(120)
+    assert world.serving == 2
+    assert world.stable == 1
+
+
+async def test_a_first_version_that_is_starting_is_left_to_arrive(world: World) -> None:
+    world.register()
+    world.cluster.outcomes[1] = STARTING
+    world.create(rollout={"soak": "30s", "verification": {"enabled": False}})
+    await world.converge()
+    assert world.serving == 1
+    world.register()
+    world.cluster.outcomes[2] = STARTING
+    await world.pass_time(30)
+    assert world.serving == 1, "taking it down would serve nothing"
+    world.cluster.outcomes.clear()
+    await world.pass_time(30)
+    assert world.serving == 2
+
+
+async def test_the_intent_is_in_the_status_before_a_child_is_touched(world: World) -> None:
+    """A crash between the two finds what was meant and goes on."""
+    world.register()
+    await world.serve()
+    world.register()
+    await world.pass_time(60)
+    world.approve(2, Approval.REJECTED)
+    world.polls.poll()
+    await world.once()
+    world.clock.advance(6)
+    world.polls.poll()
+    before = len(world.cluster.writes)
+    await world.once()
+    writes = world.cluster.writes[before:]
+    assert writes.index("status PriceSensitivityModel/uk-grocery") < writes.index("apply Deployment/uk-grocery")
 
 
 async def test_a_spec_edit_during_a_rollback_is_applied(world: World) -> None:

@@ -126,7 +126,6 @@ def test_the_environment_says_which_model_to_serve() -> None:
     variables = environment(built(serving=17, predictor={"workers": 3})["Deployment"])
     assert variables == {
         "AWS_REGION": "ap-southeast-1",
-        "PSM_ALLOW_JOBLIB": "0",
         "PSM_WORKERS": "3",
         "PSM_MODEL_DATA_URL": target.model_data_url,
         "PSM_MODEL_SHA256": target.sha256,
