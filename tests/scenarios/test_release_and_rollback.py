@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from world import GOOD, GROUP, REF, World
+from world import GOOD, GROUP, REF, World, spec
 
 from psm_operator.adapters.memory_cluster import KIND, STARTING, UNSERVABLE, PodOutcome
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
@@ -300,6 +300,31 @@ async def test_a_candidate_that_fails_a_gate_is_rejected_before_any_pod_starts(
     assert world.status.rollback is None
 
 
+async def test_a_package_without_a_digest_waits_and_says_what_to_add(world: World) -> None:
+    package = world.register(sha256="")
+    world.create()
+    await world.converge()
+    await world.pass_time(30)
+    assert world.serving is None
+    assert "psm.sha256" in world.status.message
+    world.registry.update(GROUP, 1, sha256="1" * 64)
+    world.artifacts.put(package.model_data_url, "1" * 64)
+    await world.pass_time(30)
+    assert world.serving == 1
+
+
+async def test_a_person_may_ask_for_a_look_now(world: World) -> None:
+    world.register()
+    await world.serve()
+    world.cluster.put_model(REF, spec(), {"retail.mlops/requestedAt": "now"})
+    await world.once()
+    assert world.polls.hastened[GROUP] == 0
+    assert world.status.last_handled_reconcile_at == "now"
+    world.polls.poll()
+    await world.converge()
+    assert GROUP not in world.polls.hastened, "one wish is one read"
+
+
 async def test_a_missing_artifact_waits_and_goes_on_when_it_appears(world: World) -> None:
     package = world.register()
     world.artifacts.remove(package.model_data_url)
@@ -497,6 +522,18 @@ async def test_more_rollbacks_than_the_limit_stop_and_ask_for_a_person(world: Wo
     stalled = world.condition(ConditionType.STALLED)
     assert stalled is not None
     assert stalled.reason is Reason.ROLLBACK_LIMIT_EXCEEDED
+
+
+async def test_the_limit_counts_rollbacks_that_the_history_would_have_forgotten(world: World) -> None:
+    world.register()
+    await world.serve(rollback={"cooldown": "0s", "maxPerHour": 2}, revisionHistoryLimit=1)
+    for version in (2, 3, 4):
+        world.register()
+        await world.pass_time(60)
+        world.measure(version, accuracy="0.5")
+        await world.pass_time(60)
+    assert world.serving == 4
+    assert world.phase == "Blocked"
 
 
 async def test_a_rollback_that_is_not_automatic_is_reported_and_not_done(world: World) -> None:

@@ -84,7 +84,12 @@ def _install_charts(helm: str, kubeconfig: Path, say: Say) -> None:
     say("installing the ingress controller and metrics-server")
     node_port = f"--set=service.type=NodePort,ports.web.nodePort={_INGRESS_NODE_PORT}"
     _run(*install, "traefik", *_TRAEFIK_CHART, node_port)
-    _run(*install, "metrics-server", *_METRICS_CHART, "--set=args={--kubelet-insecure-tls,--metric-resolution=10s}")
+    _run(
+        *install,
+        "metrics-server",
+        *_METRICS_CHART,
+        "--set=args={--kubelet-insecure-tls,--metric-resolution=10s,--kubelet-request-timeout=5s}",
+    )
 
 
 def _addresses() -> tuple[str, str]:

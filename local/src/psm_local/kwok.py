@@ -17,6 +17,7 @@ def kwok_processes(programs: Path, kubeconfig: Path, kubectl: str, folder: Path)
         f"--kubeconfig={kubeconfig}",
         *(f"--config={stage}" for stage in sorted(programs.glob("*.yaml"))),
         "--manage-all-nodes=true",
+        "--node-lease-duration-seconds=40",  # else nobody renews their leases and they go NotReady
         "--cidr=10.200.0.1/16",
         "--node-ip=10.201.0.1",
     )

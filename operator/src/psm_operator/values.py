@@ -87,7 +87,6 @@ class ModelPackage:
     metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     data_validation: DataValidation = DataValidation.UNKNOWN
     approval_note: str = ""
-    protocol: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -20,7 +20,7 @@ The cluster and the operator are still running. To go on by hand:
   eval "$(.venv/bin/psm-local env)"            point kubectl and AWS clients at it
   kubectl apply -f examples/demo.yaml          make the model again
   kubectl get models -n mlops -w               watch it
-  .venv/bin/psm-train approve 3                decide about versions, as the data team does
+  .venv/bin/psm-train approve 2                decide about versions, as the data team does
   make down                                    stop everything; only the cache stays
 """
 

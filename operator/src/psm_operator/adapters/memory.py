@@ -91,7 +91,6 @@ class MemoryRegistry:
             modified_at=self._clock.now(),
             metrics=MappingProxyType(dict(metrics)),
             data_validation=data_validation,
-            protocol="1",
         )
         versions[version] = package
         return package

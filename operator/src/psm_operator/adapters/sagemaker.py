@@ -179,7 +179,6 @@ def package_of(described: Mapping[str, Any]) -> ModelPackage:
         metrics=MappingProxyType(metrics_of(properties)),
         data_validation=validation_of(properties),
         approval_note=described.get("ApprovalDescription") or "",
-        protocol=properties.get(metadata.PROTOCOL, ""),
     )
 
 

@@ -41,8 +41,6 @@ class Reason(StrEnum):
     """A candidate is proving itself outside the Service."""
     PROGRESSING = "Progressing"
     """The Deployment is moving to the candidate."""
-    SOAKING = "Soaking"
-    """The new version serves and is watched before it becomes the way back."""
     ROLLING_BACK = "RollingBack"
     """Traffic is moving back to an earlier version."""
     ROLLED_BACK = "RolledBack"
@@ -53,10 +51,6 @@ class Reason(StrEnum):
     """A newer version took the candidate's place."""
     PINNED = "Pinned"
     """spec.version.pin names the version; nothing moves by itself."""
-    SUSPENDED = "Suspended"
-    """spec.suspend is true: nothing is written but status."""
-    DELETING = "Deleting"
-    """The resource is being deleted."""
 
     NO_APPROVED_VERSION = "NoApprovedVersion"
     """No version of the group is approved and not rejected."""
@@ -71,6 +65,8 @@ class Reason(StrEnum):
     ACCESS_DENIED = "AccessDenied"
     """The operator's role may not read the group or the artifact."""
 
+    PACKAGE_INCOMPLETE = "PackageIncomplete"
+    """The package does not say where its artifact is or what its digest is."""
     ARTIFACT_MISSING = "ArtifactMissing"
     """The package's model.tar.gz does not exist."""
     ARTIFACT_MISMATCH = "ArtifactMismatch"

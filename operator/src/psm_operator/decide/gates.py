@@ -27,6 +27,15 @@ class Finding:
 Gate = Callable[[Observation, ModelStatus, ModelPackage], Finding | None]
 
 
+def package_gate(_: Observation, __: ModelStatus, package: ModelPackage) -> Finding | None:
+    """The package must name its artifact and its digest: what cannot be checked is not served."""
+    if package.model_data_url and package.sha256:
+        return None
+    lacks = "psm.sha256 among its customer metadata" if package.model_data_url else "a ModelDataUrl"
+    message = f"version {package.version} has no {lacks}; add it, or register the model again"
+    return Finding(Reason.PACKAGE_INCOMPLETE, message, is_final=False)
+
+
 def data_validation_gate(seen: Observation, _: ModelStatus, package: ModelPackage) -> Finding | None:
     """The package must say that its data validation passed."""
     if not seen.spec.analysis.require_data_validation or package.data_validation is DataValidation.PASSED:
@@ -70,9 +79,9 @@ def artifact_gate(seen: Observation, _: ModelStatus, package: ModelPackage) -> F
             return Finding(Reason.ARTIFACT_UNKNOWN, artifact.message, is_final=False)
 
 
-AUTOMATIC: tuple[Gate, ...] = (data_validation_gate, metrics_gate, artifact_gate)
-BY_HAND: tuple[Gate, ...] = (artifact_gate,)
-"""A person who pins a version skips all but the artifact and the candidate pod."""
+AUTOMATIC: tuple[Gate, ...] = (package_gate, data_validation_gate, metrics_gate, artifact_gate)
+BY_HAND: tuple[Gate, ...] = (package_gate, artifact_gate)
+"""A person who pins a version skips all but what it takes to serve: the artifact and the candidate pod."""
 
 
 def first_finding(seen: Observation, status: ModelStatus, package: ModelPackage) -> Finding | None:

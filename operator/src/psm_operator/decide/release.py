@@ -20,7 +20,7 @@ from psm_operator.api.status import (
     Stage,
 )
 from psm_operator.decide.gates import first_finding, verification_finding
-from psm_operator.decide.rollback import Go, rollback_decision
+from psm_operator.decide.rollback import Go, is_counted, rollback_decision
 from psm_operator.decide.scene import (
     as_served,
     candidate_from,
@@ -38,6 +38,8 @@ Rule = Callable[[Observation, ModelStatus], ModelStatus]
 
 MAX_REJECTIONS = 50
 """As many as the API type holds; the oldest go first."""
+MAX_HISTORY = 100
+"""As many as the API type holds."""
 MAX_STEPS = 32
 """Far above the longest chain of rules one observation can set off; a bound, so that a bug cannot hang the operator."""
 
@@ -291,7 +293,11 @@ def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reas
 
 
 def _remember(seen: Observation, status: ModelStatus, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
-    return (entry, *status.history)[: seen.spec.revision_history_limit]
+    """The newest entries, and every rollback that spec.rollback.maxPerHour still counts."""
+    entries = (entry, *status.history)
+    limit = seen.spec.revision_history_limit
+    kept = (old for number, old in enumerate(entries) if number < limit or is_counted(seen, old))
+    return tuple(kept)[:MAX_HISTORY]
 
 
 def _with(status: ModelStatus, **changes: object) -> ModelStatus:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.policy import OnApprovalRevoked, RollbackMode
-from psm_operator.api.status import HistoryResult, ModelStatus, Served, Stage
+from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Served, Stage
 from psm_operator.decide.scene import (
     artifact_of,
     is_rejected,
@@ -144,9 +144,12 @@ def _answer(seen: Observation, status: ModelStatus, serving: Served, trigger: Tr
 
 def recent_rollbacks(seen: Observation, status: ModelStatus) -> int:
     """Automatic switches back within the last hour."""
-    return sum(
-        entry.result is HistoryResult.ROLLED_BACK and seen.now - entry.at < LIMIT_WINDOW for entry in status.history
-    )
+    return sum(is_counted(seen, entry) for entry in status.history)
+
+
+def is_counted(seen: Observation, entry: HistoryEntry) -> bool:
+    """Whether an entry is an automatic switch back within the last hour."""
+    return entry.result is HistoryResult.ROLLED_BACK and seen.now - entry.at < LIMIT_WINDOW
 
 
 def find_target(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Served | None:

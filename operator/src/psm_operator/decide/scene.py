@@ -13,6 +13,14 @@ from psm_operator.values import (
     Workload,
 )
 
+REQUESTED_AT = "retail.mlops/requestedAt"
+"""Annotation by which a person asks for a pass, and a read of the registry, now."""
+
+
+def requested_at(seen: Observation) -> str | None:
+    """The person's last wish for a pass, as they wrote it."""
+    return seen.annotations.get(REQUESTED_AT)
+
 
 def known(seen: Observation) -> Snapshot | None:
     """The registry's snapshot, or None while nothing may be concluded from it."""

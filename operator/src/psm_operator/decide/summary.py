@@ -5,8 +5,8 @@ from psm_operator.api.status import ModelStatus, Phase, Served, Stage
 from psm_operator.decide.desired.model import serving_selector
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
 from psm_operator.decide.rollback import Blocked
-from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, serving_target
-from psm_operator.decide.verdict import is_revocation_seen, judge_metrics, metric_values
+from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
+from psm_operator.decide.verdict import is_regression, is_revocation_seen, judge_metrics, metric_values
 from psm_operator.values import Observation, Outcome, RegistryUnknown, Verdict
 
 Judgement = tuple[ConditionStatus, Reason, str]
@@ -40,7 +40,7 @@ def summarise(
             "ready_replicas": seen.serving.ready_replicas if seen.serving is not None else 0,
             "selector": serving_selector(seen.ref),
             "url": url(seen),
-            "last_handled_reconcile_at": seen.annotations.get("retail.mlops/requestedAt"),
+            "last_handled_reconcile_at": requested_at(seen),
             "conditions": conditions,
         }
     )
@@ -197,7 +197,9 @@ def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgem
         return UNKNOWN, Reason.NOT_CHECKED, "no version is served yet, or no metric is asked for"
     failed = [v for v in verdicts if v.outcome is Outcome.FAIL]
     if failed:
-        return FALSE, Reason.METRIC_BELOW_THRESHOLD, "; ".join(v.message for v in failed)
+        is_worse = all(is_regression(seen.spec.analysis, v) for v in failed)
+        reason = Reason.METRIC_REGRESSION if is_worse else Reason.METRIC_BELOW_THRESHOLD
+        return FALSE, reason, "; ".join(v.message for v in failed)
     unclear = [v for v in verdicts if v.outcome is not Outcome.PASS]
     if unclear:
         return UNKNOWN, Reason.METRIC_INCONCLUSIVE, "; ".join(v.message for v in unclear)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.release import is_cooling_down
-from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, serving_target
+from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
 from psm_operator.decide.verdict import CONFIRMATION, is_revocation_confirmed
 from psm_operator.values import Observation
 
@@ -35,7 +35,9 @@ def _remaining(seen: Observation, moment: datetime) -> float:
 
 
 def refresh_registry_after_s(seen: Observation, status: ModelStatus) -> float | None:
-    """Seconds until an early poll is wanted: to confirm a revocation, or to describe a version just chosen."""
+    """Seconds until an early poll is wanted: by a person, to confirm a revocation, or to describe a version just chosen."""
+    if requested_at(seen) != seen.status.last_handled_reconcile_at:
+        return 0.0
     if known(seen) is None:
         return None
     if seen.evidence.revoked_since is not None and not is_revocation_confirmed(seen.evidence):
