@@ -153,7 +153,6 @@ async def test_a_package_is_read_in_our_words(bench: Bench) -> None:
     assert (package.model_data_url, package.sha256) == (URL, DIGEST)
     assert package.metrics == {"accuracy": "0.780000", "macro_f1": "0.770000"}
     assert package.data_validation is DataValidation.PASSED
-    assert package.protocol == "1"
     assert package.modified_at.tzinfo is not None
 
 
