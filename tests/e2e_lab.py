@@ -1,6 +1,7 @@
 """Models on a real node, as a data team and a platform team handle them: the words in which e2e tests are written."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from psm_local.emulator.control import EmulatorControl
 BUCKET = "e2e-models"
 START_LIMIT_S = 120.0
 """For a model to serve: 5 s alone, longer when a dozen start at once on two cores."""
+CLOSE_LIMIT_S = 15.0
+"""For what follows in the same pass."""
 POLL_LIMIT_S = 60.0
 """For news of the registry to arrive: the interval is 15 s."""
 
@@ -128,6 +131,10 @@ class Model:
         """Kubectl patch: merge `spec` into the resource's; None removes a field."""
         self.kubectl("patch", "psm", self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
+    def look_now(self) -> None:
+        """Ask the operator to read the registry now, as a person does who does not want to wait for the interval."""
+        self.kubectl("annotate", "psm", self.name, f"retail.mlops/requestedAt={time.time_ns()}", "--overwrite")
+
     def kubectl(self, *args: str) -> str:
         """Kubectl in the model's namespace."""
         return self.cluster.kubectl("-n", self.namespace, *args)
@@ -159,6 +166,26 @@ class Model:
         about = [event for event in self.items("events.events.k8s.io") if event["regarding"].get("uid") == uid]
         wanted = [event for event in about if reason in ("", event["reason"])]
         return sorted(wanted, key=lambda event: str(event["eventTime"]))
+
+    def the_event(self, reason: str, note: str) -> Json:
+        """The one Event that says so, waited for: Events are recorded after the status is written."""
+        found: list[Json] = []
+
+        def missing() -> str | None:
+            nonlocal found
+            found = [event for event in self.events(reason) if event["note"] == note]
+            return None if found else f"Events so far: {[(event['reason'], event['note']) for event in self.events()]}"
+
+        wait_until(f"{self.name}: Event {reason}, {note!r}", missing, limit_s=CLOSE_LIMIT_S)
+        assert len(found) == 1
+        return found[0]
+
+    def wait_gone(self, kind: str, name: str = "") -> None:
+        """Wait for an object to go, which the status may have said before."""
+        what = f"{kind} {name or self.name}"
+        wait_until(
+            f"{what} to go", lambda: f"{what} is there" if self.find(kind, name) else None, limit_s=CLOSE_LIMIT_S
+        )
 
     @property
     def status(self) -> Status:

@@ -1,16 +1,18 @@
 """What data teams and the cloud get wrong, on a real node: each fault is a condition that says what to do.
 
-Every model is started at once by `cast`; the tests read what became of them.
+Every model is started at once by `cast`, and what can be mended is mended at once, so that all wait together. The tests
+read what became of the models.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from artifacts import Members, make_artifact
-from e2e_lab import START_LIMIT_S, Lab, Model, condition, rejection
+from e2e_lab import Lab, Model, Status, condition, rejection
 
 from psm_contract.manifest import MANIFEST
 from psm_local.demo.load import Load
@@ -43,33 +45,44 @@ class Cast:
     unapproved: Model
     late: Model
     throttled: Model
+    throttled_load: Load
+    before: dict[str, Status]
+    """What those that were mended said before: name -> status."""
 
 
 @pytest.fixture(scope="module")
 def cast(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
-    """Start everything; return once what is to serve serves and the bad second versions are approved."""
+    """Start everything; return once what is to serve serves, all is wrong that can be, and what can be is mended."""
     lab.namespace(NAMESPACE)
+    throttled = lab.model(NAMESPACE, "throttled")
     made = Cast(
         lab=lab,
         updates={name: _update(lab, name) for name in ("truncated", "swapped", "replaced")},
-        **{name: lab.model(NAMESPACE, name) for name in ("golden", "groupless", "unapproved", "late", "throttled")},
+        **{name: lab.model(NAMESPACE, name) for name in ("golden", "groupless", "unapproved", "late")},
+        throttled=throttled,
+        throttled_load=throttled.load(lab.basket),
+        before={},
     )
     for update in made.updates.values():
         # S3 knows the digest of `replaced`, so the operator must see the fault without a pod
         update.model.create(**{"rollout": UNVERIFIED} if update.model.name == "replaced" else {})
-    lab.offer(made.throttled)
-    made.throttled.create(rollout=UNVERIFIED)
+    lab.offer(throttled)
+    throttled.create(rollout=UNVERIFIED)
     _start_without_version(made, tmp_path_factory)
     for update in made.updates.values():
         update.model.wait_serving(1)
         update.load.start()
         lab.registry.approve(update.model.name, 2)
-    made.throttled.wait_serving(1)
-    lab.registry.control.set_faults(throttle_rps=0, naming=made.throttled.name)
+        update.model.look_now()
+    throttled.wait_serving(1)
+    made.throttled_load.start()
+    lab.registry.control.set_faults(throttle_rps=0, naming=throttled.name)
+    throttled.look_now()
+    _mend(made)
     yield made
     lab.registry.control.set_faults()
-    for update in made.updates.values():
-        update.load.stop()
+    for load in (made.throttled_load, *(update.load for update in made.updates.values())):
+        load.stop()
 
 
 def _update(lab: Lab, name: str) -> Update:
@@ -97,6 +110,27 @@ def _start_without_version(made: Cast, tmp_path_factory: pytest.TempPathFactory)
         model.create()
 
 
+def _mend(made: Cast) -> None:
+    """Keep what the three that can be helped complain of; then approve, upload, and end the throttling."""
+    for model, kind, reason in (
+        (made.unapproved, "Stalled", "NoApprovedVersion"),
+        (made.late, "Reconciling", "ArtifactMissing"),
+        (made.throttled, "VersionResolved", "RegistryThrottled"),
+    ):
+        made.before[model.name] = model.wait(reason, partial(_has_reason, kind=kind, reason=reason))
+    registry = made.lab.registry
+    registry.control.set_faults()
+    registry.publish(made.throttled.name, made.lab.second)
+    registry.approve(made.unapproved.name, 1)
+    registry.upload("late/model.tar.gz", made.lab.first.path.read_bytes())
+    for model in (made.throttled, made.unapproved):
+        model.look_now()
+
+
+def _has_reason(status: Status, *, kind: str, reason: str) -> bool:
+    return condition(status, kind)[1] == reason
+
+
 def _misremember(members: Members) -> None:
     """The manifest says of its first golden row what the model never said."""
     manifest = json.loads(members[MANIFEST])
@@ -118,10 +152,8 @@ def test_bytes_that_are_not_the_registered_ones_never_serve(cast: Cast, name: st
     assert condition(status, "UpToDate") == ("False", "Rejected", f"version 2 rejected: {message}")
     assert condition(status, "Ready")[0] == "True"
     _assert_version_1_answers(update)
-    [event] = update.model.events("VerificationFailed")
-    assert event["type"] == "Warning"
-    assert event["note"] == f"version 2 rejected: {message}"
-    assert update.model.find("deployment", f"{name}-candidate") is None
+    assert update.model.the_event("VerificationFailed", f"version 2 rejected: {message}")["type"] == "Warning"
+    update.model.wait_gone("deployment", f"{name}-candidate")
 
 
 def test_an_object_whose_digest_s3_knows_is_refused_without_a_pod(cast: Cast) -> None:
@@ -165,44 +197,40 @@ def test_a_missing_group_is_named_with_what_to_do(cast: Cast) -> None:
     assert cast.lab.cluster.aws.in_cluster_url in message
     assert message.endswith("create it or correct spec.registry")
     assert condition(cast.groupless.status, "VersionResolved")[:2] == ("Unknown", "ModelPackageGroupNotFound")
-    [event] = cast.groupless.events("ModelPackageGroupNotFound")
-    assert event["note"] == message
+    assert cast.groupless.the_event("ModelPackageGroupNotFound", message)["type"] == "Warning"
 
 
 def test_a_group_with_nothing_approved_waits_for_an_approval(cast: Cast) -> None:
     """It says how many versions wait; an approval is all that it needs."""
-    message = cast.unapproved.wait_condition("Stalled", "True", "NoApprovedVersion")
-    assert message == "none of the 1 versions of group unapproved is approved; approve one"
-    assert condition(cast.unapproved.status, "VersionResolved") == ("False", "NoApprovedVersion", message)
-    cast.lab.registry.approve(cast.unapproved.name, 1)
+    message = "none of the 1 versions of group unapproved is approved; approve one"
+    assert condition(cast.before["unapproved"], "Stalled") == ("True", "NoApprovedVersion", message)
+    assert condition(cast.before["unapproved"], "VersionResolved") == ("False", "NoApprovedVersion", message)
     status = cast.unapproved.wait_serving(1)
     assert condition(status, "Stalled") == ("", "", "")
 
 
 def test_an_artifact_that_comes_later_is_waited_for(cast: Cast) -> None:
     """A missing object is named; it is no reason to reject; once it is there, it is served."""
-    message = cast.late.wait_condition("Reconciling", "True", "ArtifactMissing")
+    status, _, message = condition(cast.before["late"], "Reconciling")
+    assert status == "True"
     assert "has no object late/model.tar.gz; upload it or register the model again" in message
-    assert cast.late.find("deployment", "late-candidate") is None
-    cast.lab.registry.upload("late/model.tar.gz", cast.lab.first.path.read_bytes())
-    status = cast.late.wait_serving(1)
-    assert status.get("rejected", []) == []
+    assert "provingSince" not in cast.before["late"]["candidate"]  # no pod is spent on it
+    assert cast.late.wait_serving(1).get("rejected", []) == []
 
 
 # --- the registry and the API ----------------------------------------------------------------------------------------
 
 
 def test_a_registry_that_throttles_changes_nothing_that_runs(cast: Cast) -> None:
-    """The version is unknown and says so, the model stays ready; when the throttling ends, it follows again."""
-    message = cast.throttled.wait_condition("VersionResolved", "Unknown", "RegistryThrottled")
+    """The version is unknown and says so, the model stays ready and answers; when the throttling ends, it follows again."""
+    status, _, message = condition(cast.before["throttled"], "VersionResolved")
+    assert status == "Unknown"
     assert message.startswith("SageMaker throttles reads of model package group throttled in region ap-southeast-1")
     assert message.endswith("polling slows down by itself, raise spec.interval if it lasts")
-    assert condition(cast.throttled.status, "Ready")[0] == "True"
-    assert cast.throttled.ask("/readyz").is_success
-    cast.lab.registry.control.set_faults()
-    cast.lab.registry.publish(cast.throttled.name, cast.lab.second)
-    cast.throttled.wait_condition("VersionResolved", "True", "Resolved", limit_s=START_LIMIT_S)
-    cast.throttled.wait_serving(2)
+    assert condition(cast.before["throttled"], "Ready")[0] == "True"
+    assert condition(cast.throttled.wait_serving(2), "VersionResolved")[:2] == ("True", "Resolved")
+    assert cast.throttled_load.stop().failed == 0
+    assert cast.throttled_load.versions.keys() == {1, 2}
 
 
 @pytest.mark.parametrize(
