@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from e2e_lab import CLOSE_LIMIT_S, START_LIMIT_S, Json, Lab, Model, condition
+from e2e_lab import CLOSE_LIMIT_S, START_LIMIT_S, Json, Lab, Model, Status, condition
 
 from psm_local.demo.stage import OPERATOR_NAMESPACE
 from psm_local.demo.waiting import wait_until
@@ -28,11 +28,22 @@ NEVER_SMALLER = {
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """What was there while a Service of somebody else stood in the way; it is gone by now."""
+
+    made: Json
+    found: Json
+    others: list[str]
+    status: Status
+
+
+@dataclass(frozen=True)
 class Cast:
-    """Every model of this module; all but `conflicting` serve version 1."""
+    """Every model of this module: all serve version 1, `conflicting` a little later."""
 
     lab: Lab
     conflicting: Model
+    conflict: Conflict
     suspended: Model
     pinned: Model
     exposed: Model
@@ -45,9 +56,11 @@ class Cast:
 def cast(lab: Lab) -> Cast:
     """Start everything; return once it serves."""
     lab.namespace(NAMESPACE)
-    names = ("conflicting", "suspended", "pinned", "exposed", "fixed", "scaled", "interrupted")
-    made = Cast(lab, **{name: lab.model(NAMESPACE, name) for name in names})
-    for model in (made.conflicting, made.exposed, made.fixed, made.scaled):
+    names = ("suspended", "pinned", "exposed", "fixed", "scaled", "interrupted")
+    conflicting = lab.model(NAMESPACE, "conflicting")
+    conflict = _conflict(lab, conflicting)
+    made = Cast(lab, conflicting, conflict, **{name: lab.model(NAMESPACE, name) for name in names})
+    for model in (made.exposed, made.fixed, made.scaled):
         lab.offer(model)
     for model in (made.suspended, made.interrupted):
         lab.offer(model, second="PendingManualApproval")
@@ -57,11 +70,22 @@ def cast(lab: Lab) -> Cast:
     made.pinned.create(version={"pin": 1}, rollout=UNVERIFIED)
     for model in (made.suspended, made.exposed, made.fixed):
         model.create(rollout=UNVERIFIED)
-    made.conflicting.kubectl("create", "service", "clusterip", made.conflicting.name, "--tcp=80:8080")
-    made.conflicting.create(rollout=UNVERIFIED)
     for model in (made.suspended, made.pinned, made.exposed, made.fixed, made.scaled, made.interrupted):
         model.wait_serving(1)
     return made
+
+
+def _conflict(lab: Lab, model: Model) -> Conflict:
+    """A Service of somebody else, then a model of its name, then no Service."""
+    lab.offer(model)
+    model.kubectl("create", "service", "clusterip", model.name, "--tcp=80:8080")
+    made = model.get("service")
+    model.create(rollout=UNVERIFIED)
+    status = model.wait("the conflict to be told", lambda s: condition(s, "Stalled")[1] == "AdoptionConflict")
+    others = [kind for kind in ("deployment", "serviceaccount", "ingress", "networkpolicy") if model.find(kind)]
+    conflict = Conflict(made, model.get("service"), others, status)
+    model.kubectl("delete", "service", model.name)
+    return conflict
 
 
 def version_on(deployment: Json) -> str:
@@ -70,21 +94,6 @@ def version_on(deployment: Json) -> str:
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_service_of_somebody_else_is_refused_and_left_alone(cast: Cast) -> None:
-    """Nothing at all is made beside it; once it is gone, the model comes up."""
-    model = cast.conflicting
-    theirs = model.get("service")
-    message = model.wait_condition("Stalled", "True", "AdoptionConflict")
-    assert message == "Service/conflicting exists and is not ours; delete it or choose another name for this model"
-    assert model.get("service") == theirs
-    assert [kind for kind in ("deployment", "serviceaccount", "ingress", "networkpolicy") if model.find(kind)] == []
-    assert model.the_event("AdoptionConflict", message)["type"] == "Warning"
-    model.kubectl("delete", "service", model.name)
-    status = model.wait_serving(1)
-    assert condition(status, "Stalled") == ("", "", "")
-    assert model.get("service")["metadata"]["ownerReferences"][0]["name"] == model.name
 
 
 def test_a_suspended_model_is_watched_and_not_touched(cast: Cast) -> None:
@@ -147,6 +156,19 @@ def test_a_size_set_by_hand_is_put_right_where_the_spec_names_one(cast: Cast) ->
 
     wait_until("one replica", missing, limit_s=30)
     model.the_event("Repaired", "Deployment fixed: spec.replicas is 2, want 1")
+
+
+def test_a_service_of_somebody_else_is_refused_and_left_alone(cast: Cast) -> None:
+    """Nothing at all is made beside it; once it is gone, the model comes up by itself."""
+    model, before = cast.conflicting, cast.conflict
+    message = "Service/conflicting exists and is not ours; delete it or choose another name for this model"
+    assert condition(before.status, "Stalled") == ("True", "AdoptionConflict", message)
+    assert before.found == before.made
+    assert before.others == []
+    assert model.the_event("AdoptionConflict", message)["type"] == "Warning"
+    status = model.wait_serving(1)
+    assert condition(status, "Stalled") == ("", "", "")
+    assert model.get("service")["metadata"]["ownerReferences"][0]["name"] == model.name
 
 
 # --- the autoscaler --------------------------------------------------------------------------------------------------
