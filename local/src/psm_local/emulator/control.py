@@ -15,7 +15,7 @@ class EmulatorControl:
     url: str
 
     def reset(self) -> None:
-        """Forget all state of all services, all faults and all counted calls."""
+        """Forget all state of all services, all faults, all counted calls and all missing operations."""
         self._send("POST", "/moto-api/reset")
         self.set_faults()
         self._send("DELETE", "/__calls")

@@ -2,8 +2,8 @@
 
 PUT /__faults    {"throttle_rps": 5, "error_rate": {"DescribeModelPackage": 0.5}, "latency_ms": 200,
                   "stale_list": true, "outage": false, "naming": "price-"}; an empty object heals everything
-GET /__calls     {"DescribeModelPackage": 12, …}; DELETE forgets
-GET /__missing   operations that were asked for and that the emulator lacks
+GET /__calls     {"DescribeModelPackage": 12, …}
+GET /__missing   operations that were asked for and that the emulator lacks; DELETE forgets them and what was missing
 GET /__health    204
 """
 
@@ -81,6 +81,7 @@ class FaultyApp:
                     return Response(json.dumps(self._calls), mimetype="application/json")
                 case "DELETE", "/__calls":
                     self._calls.clear()
+                    self._missing.clear()
                     return Response(status=204)
                 case "GET", "/__missing":
                     return Response(json.dumps(sorted(self._missing)), mimetype="application/json")
