@@ -2,8 +2,8 @@
 
 PUT /__faults    {"throttle_rps": 5, "error_rate": {"DescribeModelPackage": 0.5}, "latency_ms": 200,
                   "stale_list": true, "outage": false, "naming": "price-"}; an empty object heals everything
-GET /__calls     {"DescribeModelPackage": 12, …}
-GET /__missing   operations that were asked for and that the emulator lacks; DELETE forgets them and what was missing
+GET /__calls     {"DescribeModelPackage": 12, …}; DELETE forgets them and what was missing
+GET /__missing   operations that were asked for and that the emulator lacks
 GET /__health    204
 """
 
