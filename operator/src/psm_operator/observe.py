@@ -11,7 +11,7 @@ from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
 from psm_operator.decide.rollback import earlier_versions
 from psm_operator.decide.scene import serving_target
-from psm_operator.decide.verdict import fold_evidence
+from psm_operator.decide.verdict import fold_evidence, is_doubted
 from psm_operator.deps import Deps
 from psm_operator.errors import Stalled
 from psm_operator.values import (
@@ -83,7 +83,6 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         children=children,
         now=deps.clock.now().replace(microsecond=0),
         annotations=model["metadata"].get("annotations") or {},
-        replicas_hint=status.replicas,
         resource_version=model["metadata"]["resourceVersion"],
     )
 
@@ -179,5 +178,4 @@ async def _look_at_artifacts(
 
 def _is_in_doubt(status: ModelStatus, evidence: Evidence) -> bool:
     """Whether a way back may be needed in this pass, so that its artifact must be known to exist."""
-    is_suspect = evidence.revoked_since is not None or evidence.metric_failures or evidence.invalid_data_reads
-    return bool(is_suspect) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING)
+    return is_doubted(evidence) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING)

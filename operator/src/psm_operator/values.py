@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from psm_operator.api.conditions import Condition, Reason
+from psm_operator.api.conditions import Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
 
@@ -203,7 +203,6 @@ class Observation:
 
     Attributes:
         children: live child objects we own, by (kind, name).
-        foreign: names of children that exist and are not ours, as "Kind/name".
         serving, candidate: the two Deployments' truth; None when absent.
         artifacts: version -> artifact, for every version in play.
     """
@@ -221,8 +220,6 @@ class Observation:
     children: Mapping[tuple[str, str], Manifest]
     now: datetime
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    foreign: tuple[str, ...] = ()
-    replicas_hint: int | None = None
     resource_version: str = ""
 
 
@@ -273,16 +270,14 @@ class Plan:
     """What to do about an observation.
 
     Attributes:
-        release: the status with the release fields (desired … rollback) decided; conditions not yet filled in.
+        release: the whole status as decided, conditions included.
         actions: what to write to children, in order.
-        conditions: every condition that should be present.
         requeue_after_s: when time alone would change the decision; None if never.
         refresh_registry_after_s: ask for an early poll, to confirm what one read said.
     """
 
     release: ModelStatus
     actions: tuple[Action, ...]
-    conditions: tuple[Condition, ...]
     requeue_after_s: float | None = None
     refresh_registry_after_s: float | None = None
 

@@ -21,20 +21,20 @@ def decide(seen: Observation, defaults: PredictorDefaults) -> Plan:
         defaults: what the operator's installation gives every predictor (image, environment).
     """
     release = settle(seen)
-    blocked = rollback_decision(seen, release)
-    wanted = children(desired_model(seen, release, defaults))
-    writes = () if seen.spec.suspend or seen.foreign else actions(wanted, seen.children)
-    status, conditions = summarise(seen, release, blocked if isinstance(blocked, Blocked) else None)
+    decision = rollback_decision(seen, release)
+    blocked = decision if isinstance(decision, Blocked) else None
+    wanted = children(desired_model(seen, release, blocked, defaults))
     return Plan(
-        release=status,
-        actions=writes,
-        conditions=conditions,
+        release=summarise(seen, release, blocked),
+        actions=() if seen.spec.suspend else actions(wanted, seen.children),
         requeue_after_s=requeue_after_s(seen, release),
         refresh_registry_after_s=refresh_registry_after_s(seen, release),
     )
 
 
-def desired_model(seen: Observation, release: ModelStatus, defaults: PredictorDefaults) -> DesiredModel:
+def desired_model(
+    seen: Observation, release: ModelStatus, blocked: Blocked | None, defaults: PredictorDefaults
+) -> DesiredModel:
     """What the children are to express."""
     candidate = release.candidate
     proves = candidate is not None and candidate.stage is Stage.VERIFYING and candidate.proving_since is not None
@@ -44,16 +44,15 @@ def desired_model(seen: Observation, release: ModelStatus, defaults: PredictorDe
         spec=seen.spec,
         serving=_serve_target(serving_target(release)),
         candidate=_serve_target(candidate) if proves and seen.spec.rollout.verification.enabled else None,
-        scale_to_zero=is_scaled_to_zero(seen, release),
-        replicas_hint=seen.replicas_hint,
+        scale_to_zero=is_scaled_to_zero(seen, release, blocked),
+        replicas_hint=seen.status.replicas,
         defaults=defaults,
     )
 
 
-def is_scaled_to_zero(seen: Observation, release: ModelStatus) -> bool:
+def is_scaled_to_zero(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> bool:
     """Whether policy prefers no answer to an answer of the version that serves."""
-    blocked = rollback_decision(seen, release)
-    if isinstance(blocked, Blocked) and seen.spec.rollback.on_no_target is OnNoTarget.SCALE_TO_ZERO:
+    if blocked is not None and seen.spec.rollback.on_no_target is OnNoTarget.SCALE_TO_ZERO:
         return True
     serving = serving_target(release)
     is_revoked = (

@@ -32,6 +32,7 @@ from psm_operator.decide.scene import (
     serving_target,
     summary_of,
 )
+from psm_operator.decide.verdict import is_doubted
 from psm_operator.values import Approval, Observation
 
 Rule = Callable[[Observation, ModelStatus], ModelStatus]
@@ -229,10 +230,7 @@ def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
 
 def _is_under_suspicion(seen: Observation) -> bool:
     """Whether the last read spoke against the served version; a pin is a person's word and ends the doubt."""
-    evidence = seen.evidence
-    if seen.spec.version.pin is not None:
-        return False
-    return evidence.revoked_since is not None or bool(evidence.metric_failures) or evidence.invalid_data_reads > 0
+    return seen.spec.version.pin is None and is_doubted(seen.evidence)
 
 
 def choose_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:

@@ -13,10 +13,8 @@ Judgement = tuple[ConditionStatus, Reason, str]
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
 
-def summarise(
-    seen: Observation, release: ModelStatus, blocked: Blocked | None
-) -> tuple[ModelStatus, tuple[Condition, ...]]:
-    """The status with everything but timestamps of the outside world filled in, and its conditions."""
+def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> ModelStatus:
+    """The whole status: the release as decided, and what it means."""
     stall = find_stall(seen, release, blocked)
     waiting = waiting_for(seen, release)
     verdicts = judge_served(seen, release)
@@ -30,7 +28,7 @@ def summarise(
         ConditionType.UP_TO_DATE: _up_to_date(seen, release),
     }
     conditions = tuple(_condition(seen, kind, judgement) for kind, judgement in judged.items() if judgement is not None)
-    status = release.model_copy(
+    return release.model_copy(
         update={
             "observed_generation": seen.generation,
             "phase": phase(seen, release, stall),
@@ -44,14 +42,10 @@ def summarise(
             "conditions": conditions,
         }
     )
-    return status, conditions
 
 
 def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> tuple[Reason, str] | None:
     """What only a person can end, worst first."""
-    if seen.foreign:
-        message = f"{', '.join(seen.foreign)} exists and is not ours; delete it or choose another name for this model"
-        return Reason.ADOPTION_CONFLICT, message
     if blocked is not None:
         return blocked.reason, blocked.message
     if isinstance(seen.registry, RegistryUnknown):

@@ -126,6 +126,11 @@ def is_revocation_seen(evidence: Evidence) -> bool:
     return evidence.revoked_since is not None
 
 
+def is_doubted(evidence: Evidence) -> bool:
+    """Whether the last read spoke against the served version in any way, confirmed or not."""
+    return is_revocation_seen(evidence) or bool(evidence.metric_failures) or evidence.invalid_data_reads > 0
+
+
 def is_revocation_confirmed(evidence: Evidence) -> bool:
     """Whether two reads far enough apart agree that the approval is withdrawn."""
     if evidence.revoked_since is None or evidence.revoked_until is None:
