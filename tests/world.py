@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from psm_operator.adapters.memory import MemoryArtifacts, MemoryClock, MemoryPolls, MemoryRegistry
+from psm_operator.adapters.memory import MemoryArtifacts, MemoryClock, MemoryLiveMetrics, MemoryPolls, MemoryRegistry
 from psm_operator.adapters.memory_cluster import KIND, MemoryCluster
 from psm_operator.api.conditions import Condition, ConditionType, Reason
 from psm_operator.api.status import ModelStatus
@@ -68,6 +68,7 @@ class World:
         self.polls = MemoryPolls(self.registry)
         self.cluster = MemoryCluster()
         self.artifacts = MemoryArtifacts()
+        self.live_metrics = MemoryLiveMetrics()
         self.telemetry = RecordingTelemetry()
         self.last_error: Stalled | Retryable | None = None
         self._last: list[Manifest | None] = []
@@ -79,6 +80,7 @@ class World:
             cluster=self.cluster,
             polls=self.polls,
             artifacts=self.artifacts,
+            live_metrics=self.live_metrics,
             clock=self.clock,
             telemetry=self.telemetry,
             defaults=PredictorDefaults(image="localhost/mlops/api-price-sensitivity:dev"),

@@ -13,6 +13,7 @@ from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.event_recorder import EventRecorder
 from psm_operator.adapters.kube_api import KubeApi
 from psm_operator.adapters.kubernetes import KubernetesCluster
+from psm_operator.adapters.memory import MemoryLiveMetrics
 from psm_operator.adapters.s3 import S3Artifacts
 from psm_operator.adapters.sagemaker import SageMakerRegistry
 from psm_operator.adapters.watch_cache import WatchCache
@@ -91,6 +92,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         cluster=cluster,
         polls=polls,
         artifacts=S3Artifacts(clients, timer=timer),
+        live_metrics=MemoryLiveMetrics(),
         clock=clock,
         telemetry=telemetry,
         defaults=settings.predictor,

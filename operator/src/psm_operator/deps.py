@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from psm_operator.decide.desired import PredictorDefaults
-from psm_operator.ports import Artifacts, Clock, Cluster, RegistryPolls, Telemetry
+from psm_operator.ports import Artifacts, Clock, Cluster, LiveMetrics, RegistryPolls, Telemetry
 from psm_operator.values import Evidence, ObjectRef
 
 
@@ -18,6 +18,7 @@ class Deps:
     cluster: Cluster
     polls: RegistryPolls
     artifacts: Artifacts
+    live_metrics: LiveMetrics
     clock: Clock
     telemetry: Telemetry
     defaults: PredictorDefaults

@@ -171,8 +171,8 @@ async def _look_at_artifacts(
         ways_back = {served.version for served in earlier_versions(status)}
         versions -= ways_back | ({serving.version} if serving is not None else set())
         versions |= {status.candidate.version} & view.packages.keys() if status.candidate is not None else set()
-    region = spec.registry.region
-    looks = await asyncio.gather(*(deps.artifacts.look(view.packages[version], region) for version in versions))
+    group = group_of(spec)
+    looks = await asyncio.gather(*(deps.artifacts.look(view.packages[version], group) for version in versions))
     return dict(zip(versions, looks, strict=True))
 
 

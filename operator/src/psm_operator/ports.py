@@ -4,6 +4,7 @@ Real adapters and their in-memory fakes live side by side in `adapters/`; both p
 Every method raises only `Retryable` or `Stalled`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from psm_operator.values import (
     Event,
     GroupRef,
     Manifest,
+    MetricQuery,
+    MetricReading,
     ModelPackage,
     ObjectRef,
     Observation,
@@ -63,8 +66,26 @@ class RegistryPolls(Protocol):
 class Artifacts(Protocol):
     """Looks at model artifacts without fetching them."""
 
-    async def look(self, package: ModelPackage, region: str) -> Artifact:
-        """Whether the object exists with the digest that the package names. Never raises: an unreachable store is UNKNOWN."""
+    async def look(self, package: ModelPackage, group: GroupRef) -> Artifact:
+        """Whether the object exists with the digest that the package names, seen with the group's region and role.
+
+        Never raises: an unreachable store is UNKNOWN.
+        """
+
+
+class LiveMetrics(Protocol):
+    """The shared reads of CloudWatch: AWS calls per minute do not grow with the number of models."""
+
+    def watch(
+        self, ref: ObjectRef, region: str, role_arn: str, queries: frozenset[MetricQuery], interval_s: float
+    ) -> None:
+        """Declare what `ref` wants to know at least this often; replaces its last declaration, and nothing ends it."""
+
+    def unwatch(self, ref: ObjectRef) -> None:
+        """`ref` is gone, or wants nothing any more."""
+
+    def readings(self, ref: ObjectRef) -> Mapping[MetricQuery, MetricReading]:
+        """What was read last, without I/O; a query that was not read yet is absent."""
 
 
 class Cluster(Protocol):

@@ -34,10 +34,15 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True, order=True)
 class GroupRef:
-    """Names one SageMaker model package group; what registry polls are shared by."""
+    """Names one SageMaker model package group; what registry polls are shared by.
+
+    Attributes:
+        role_arn: IAM role assumed for every AWS call about this group; empty for the operator's own credentials.
+    """
 
     name: str
     region: str
+    role_arn: str = ""
 
     def __str__(self) -> str:
         return f"{self.region}/{self.name}"
@@ -74,7 +79,10 @@ class ModelPackage:
 
     Attributes:
         sha256: hex digest of model.tar.gz; empty when the package does not say.
-        metrics: metric name -> value as written; the newest truth (`psm.live.*` over `psm.*`). Unparsable values stay text.
+        metrics: metric name -> value as written; the newest truth: `psm.live.*` over the evaluation JSON in S3 over `psm.*`.
+            Unparsable values stay text.
+        live_metrics: names that `psm.live.*` gives.
+        evaluation_error: why the evaluation JSON that the package names could not be read; empty if it could or names none.
         approval_note: ApprovalDescription; a changed note on an Approved package is a re-approval.
     """
 
@@ -87,6 +95,8 @@ class ModelPackage:
     metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     data_validation: DataValidation = DataValidation.UNKNOWN
     approval_note: str = ""
+    live_metrics: frozenset[str] = frozenset()
+    evaluation_error: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -123,6 +133,42 @@ class RegistryUnknown:
 
 
 RegistryView = Snapshot | RegistryUnknown
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MetricQuery:
+    """One CloudWatch metric and how it is summed up.
+
+    Attributes:
+        statistic: as in GetMetricData, such as Average or p95.
+        period_s: seconds per datapoint.
+        dimensions: (name, value), sorted by name.
+    """
+
+    namespace: str
+    metric_name: str
+    statistic: str
+    period_s: int
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        where = "".join(f", {name}={value}" for name, value in self.dimensions)
+        return f"{self.namespace}/{self.metric_name} ({self.statistic}{where})"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricReading:
+    """The newest complete datapoint of a query.
+
+    Attributes:
+        value: None when there is no datapoint, or none could be read.
+        at: start of the datapoint's period.
+        error: why it could not be read; empty if it could.
+    """
+
+    value: Decimal | None
+    at: datetime | None
+    error: str = ""
 
 
 class ArtifactState(StrEnum):

@@ -18,6 +18,7 @@ from psm_operator.values import ArtifactState, GroupRef, ModelPackage
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 
 REGION = "ap-southeast-1"
+GROUP = GroupRef("price-sensitivity", REGION)
 CONTENT = b"a model"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -80,26 +81,26 @@ def package() -> ModelPackage:
     """A package whose artifact lies in a bucket of this test."""
     registry = MemoryRegistry(MemoryClock())
     url = f"s3://models-{uuid.uuid4().hex[:8]}/price-sensitivity/{DIGEST}/model.tar.gz"
-    return registry.register(GroupRef("price-sensitivity", REGION), sha256=DIGEST, model_data_url=url)
+    return registry.register(GROUP, sha256=DIGEST, model_data_url=url)
 
 
 async def test_an_artifact_with_its_digest_is_present(bench: Bench, package: ModelPackage) -> None:
     """Nothing to say about it."""
     bench.put(package.model_data_url)
-    found = await bench.port.look(package, REGION)
+    found = await bench.port.look(package, GROUP)
     assert (found.state, found.message) == (ArtifactState.PRESENT, "")
 
 
 async def test_a_package_that_names_no_digest_is_taken_at_its_word(bench: Bench, package: ModelPackage) -> None:
     """Existence is all that can be asked; the gates decide whether that is enough."""
     bench.put(package.model_data_url)
-    assert (await bench.port.look(replace(package, sha256=""), REGION)).state is ArtifactState.PRESENT
+    assert (await bench.port.look(replace(package, sha256=""), GROUP)).state is ArtifactState.PRESENT
 
 
 async def test_another_digest_is_a_mismatch_that_names_both(bench: Bench, package: ModelPackage) -> None:
     """What is there, what the package says, what to do."""
     bench.put(package.model_data_url)
-    found = await bench.port.look(replace(package, sha256="0" * 64), REGION)
+    found = await bench.port.look(replace(package, sha256="0" * 64), GROUP)
     assert found.state is ArtifactState.MISMATCH
     assert package.model_data_url in found.message
     assert f"has sha256 {DIGEST}, the package says {'0' * 64}; register it again" in found.message
@@ -107,7 +108,7 @@ async def test_another_digest_is_a_mismatch_that_names_both(bench: Bench, packag
 
 async def test_a_missing_artifact_is_missing(bench: Bench, package: ModelPackage) -> None:
     """Not unknown: the store was asked and said no."""
-    found = await bench.port.look(package, REGION)
+    found = await bench.port.look(package, GROUP)
     assert found.state is ArtifactState.MISSING
     assert found.message
 
@@ -118,10 +119,10 @@ async def test_missing_says_whether_the_bucket_or_the_object_is_wrong(
     """With region and endpoint, since those are wrong as often."""
     where = ObjectUrl.parse(package.model_data_url)
     assert where is not None
-    found = await server.port.look(package, REGION)
+    found = await server.port.look(package, GROUP)
     assert found.message.startswith(f"bucket {where.bucket} does not exist in region {REGION} at {s3.s3_host_url}")
     server.put(f"s3://{where.bucket}/something-else")
-    found = await server.port.look(package, REGION)
+    found = await server.port.look(package, GROUP)
     assert found.message.startswith(f"bucket {where.bucket} in region {REGION} at {s3.s3_host_url} has no object")
     assert where.key in found.message
 
@@ -129,22 +130,22 @@ async def test_missing_says_whether_the_bucket_or_the_object_is_wrong(
 async def test_without_a_sha256_in_the_store_existence_is_enough(server: OnServer, package: ModelPackage) -> None:
     """The predictor checks every byte before it serves."""
     server.put_with(package.model_data_url, "CRC32")
-    assert (await server.port.look(replace(package, sha256="0" * 64), REGION)).state is ArtifactState.PRESENT
+    assert (await server.port.look(replace(package, sha256="0" * 64), GROUP)).state is ArtifactState.PRESENT
 
 
 async def test_a_good_look_is_good_for_half_a_minute_and_a_bad_one_for_nothing(
     server: OnServer, package: ModelPackage
 ) -> None:
     """Many models share one artifact; a repaired one is seen at once."""
-    assert (await server.port.look(package, REGION)).state is ArtifactState.MISSING
+    assert (await server.port.look(package, GROUP)).state is ArtifactState.MISSING
     server.put(package.model_data_url)
-    assert (await server.port.look(package, REGION)).state is ArtifactState.PRESENT
+    assert (await server.port.look(package, GROUP)).state is ArtifactState.PRESENT
     where = ObjectUrl.parse(package.model_data_url)
     assert where is not None
     server.client.delete_object(Bucket=where.bucket, Key=where.key)
-    assert (await server.port.look(package, REGION)).state is ArtifactState.PRESENT
+    assert (await server.port.look(package, GROUP)).state is ArtifactState.PRESENT
     await server.timer.advance(PRESENT_FOR_S)
-    assert (await server.port.look(package, REGION)).state is ArtifactState.MISSING
+    assert (await server.port.look(package, GROUP)).state is ArtifactState.MISSING
 
 
 async def test_a_store_that_is_away_is_unknown_and_names_the_endpoint(
@@ -154,7 +155,7 @@ async def test_a_store_that_is_away_is_unknown_and_names_the_endpoint(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     clients = AwsClients(AwsLimits(attempts=1), endpoints={"s3": "http://127.0.0.1:1"})
-    found = await S3Artifacts(clients, timer=HandTimer()).look(package, REGION)
+    found = await S3Artifacts(clients, timer=HandTimer()).look(package, GROUP)
     assert found.state is ArtifactState.UNKNOWN
     assert "could not be checked in region ap-southeast-1 at http://127.0.0.1:1" in found.message
     clients.close()
@@ -167,7 +168,7 @@ async def test_wrong_keys_are_unknown_and_say_which_rights_are_needed(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     clients = AwsClients(AwsLimits(attempts=1), endpoints={"s3": s3.s3_host_url})
-    found = await S3Artifacts(clients, timer=HandTimer()).look(package, REGION)
+    found = await S3Artifacts(clients, timer=HandTimer()).look(package, GROUP)
     assert found.state is ArtifactState.UNKNOWN
     assert "allow s3:GetObject" in found.message
     clients.close()
@@ -176,7 +177,7 @@ async def test_wrong_keys_are_unknown_and_say_which_rights_are_needed(
 async def test_a_url_that_is_not_s3_is_missing(package: ModelPackage, s3_clients: AwsClients) -> None:
     """The package is wrong, not the store."""
     port = S3Artifacts(s3_clients, timer=HandTimer())
-    found = await port.look(replace(package, model_data_url="https://example.com/model.tar.gz"), REGION)
+    found = await port.look(replace(package, model_data_url="https://example.com/model.tar.gz"), GROUP)
     assert found.state is ArtifactState.MISSING
     assert "is not s3://bucket/key" in found.message
 

@@ -165,11 +165,11 @@ async def test_artifacts_are_present_missing_mismatched_or_unknown() -> None:
     """The four answers of the store."""
     artifacts = MemoryArtifacts()
     package = MemoryRegistry(MemoryClock()).register(GROUP)
-    states = [(await artifacts.look(package, GROUP.region)).state]
+    states = [(await artifacts.look(package, GROUP)).state]
     artifacts.put(package.model_data_url, package.sha256)
-    states.append((await artifacts.look(package, GROUP.region)).state)
+    states.append((await artifacts.look(package, GROUP)).state)
     artifacts.put(package.model_data_url, "0" * 64)
-    states.append((await artifacts.look(package, GROUP.region)).state)
+    states.append((await artifacts.look(package, GROUP)).state)
     artifacts.fault = "connection refused"
-    states.append((await artifacts.look(package, GROUP.region)).state)
+    states.append((await artifacts.look(package, GROUP)).state)
     assert states == [ArtifactState.MISSING, ArtifactState.PRESENT, ArtifactState.MISMATCH, ArtifactState.UNKNOWN]

@@ -18,6 +18,8 @@ from psm_operator.values import (
     ArtifactState,
     DataValidation,
     GroupRef,
+    MetricQuery,
+    MetricReading,
     ModelPackage,
     ObjectRef,
     PackageSummary,
@@ -218,12 +220,12 @@ class MemoryArtifacts:
         """Delete an object; absent already is fine."""
         self._digests.pop(url, None)
 
-    async def look(self, package: ModelPackage, region: str) -> Artifact:
+    async def look(self, package: ModelPackage, group: GroupRef) -> Artifact:
         """Whether the object exists with the digest that the package names."""
         url = package.model_data_url
         if self.fault:
             return Artifact(
-                ArtifactState.UNKNOWN, f"artifact {url} could not be checked in region {region}: {self.fault}"
+                ArtifactState.UNKNOWN, f"artifact {url} could not be checked in region {group.region}: {self.fault}"
             )
         digest = self._digests.get(url)
         if digest is None:
@@ -236,3 +238,41 @@ class MemoryArtifacts:
                 f"artifact {url} has sha256 {digest}, the package says {package.sha256}; register it again",
             )
         return Artifact(ArtifactState.PRESENT)
+
+
+class MemoryLiveMetrics:
+    """CloudWatch as a dict: what was `put` is what every model that asks for it reads.
+
+    Attributes:
+        wanted: what each resource asked for with `watch`.
+    """
+
+    def __init__(self) -> None:
+        self._readings: dict[MetricQuery, MetricReading] = {}
+        self.wanted: dict[ObjectRef, frozenset[MetricQuery]] = {}
+
+    def put(self, query: MetricQuery, reading: MetricReading) -> None:
+        """The newest datapoint of a query from now on."""
+        self._readings[query] = reading
+
+    def watch(
+        self,
+        ref: ObjectRef,
+        region: str,  # noqa: ARG002  # the port's signature
+        role_arn: str,  # noqa: ARG002
+        queries: frozenset[MetricQuery],
+        interval_s: float,  # noqa: ARG002
+    ) -> None:
+        """Declare what `ref` wants to know."""
+        self.unwatch(ref)
+        if queries:
+            self.wanted[ref] = queries
+
+    def unwatch(self, ref: ObjectRef) -> None:
+        """`ref` wants nothing any more."""
+        self.wanted.pop(ref, None)
+
+    def readings(self, ref: ObjectRef) -> Mapping[MetricQuery, MetricReading]:
+        """The newest datapoint of each query that `ref` asked for; no datapoint where nothing was put."""
+        nothing = MetricReading(value=None, at=None)
+        return {query: self._readings.get(query, nothing) for query in self.wanted.get(ref, frozenset())}

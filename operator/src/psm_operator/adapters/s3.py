@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from psm_operator.adapters.aws import AWS_ERRORS, AwsClients, Trouble, code_of, trouble_of
 from psm_operator.timers import Timer
-from psm_operator.values import Artifact, ArtifactState, ModelPackage
+from psm_operator.values import Artifact, ArtifactState, GroupRef, ModelPackage
 
 PRESENT_FOR_S: Final = 30.0
 """A good look is good for this long: many models share one artifact, and passes come in bursts."""
@@ -44,7 +44,7 @@ class S3Artifacts:
         self._timer = timer
         self._present_until: dict[tuple[str, str, str], float] = {}
 
-    async def look(self, package: ModelPackage, region: str) -> Artifact:
+    async def look(self, package: ModelPackage, group: GroupRef) -> Artifact:
         """Whether the object exists with the digest that the package names."""
         url = ObjectUrl.parse(package.model_data_url)
         if url is None:
@@ -53,6 +53,7 @@ class S3Artifacts:
                 "register the model again"
             )
             return Artifact(ArtifactState.MISSING, message)
+        region = group.region
         key, now = (package.model_data_url, package.sha256, region), self._timer.time()
         if self._present_until.get(key, 0.0) > now:
             return PRESENT
