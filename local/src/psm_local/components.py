@@ -1,6 +1,7 @@
 """The Kubernetes control plane as process declarations, for both levels. Pure: no file is written, nothing starts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from psm_local.supervise.plan import Process, Ready
@@ -31,6 +32,8 @@ class ControlPlane:
     """Whether kubelets of ours serve logs and exec, so that the API server needs a client certificate for them."""
     audit: bool = False
     """Whether the API server logs every request to `data`/audit.log, by `files`/audit-policy.json."""
+    flags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """More flags, or other values of ours, by program."""
 
     @property
     def api_url(self) -> str:
@@ -162,4 +165,5 @@ def _component_ready(plane: ControlPlane, port: int) -> Ready:
 
 
 def _argv(plane: ControlPlane, program: str, flags: dict[str, str]) -> tuple[str, ...]:
-    return (str(plane.programs / program), *(f"--{name}={value}" for name, value in flags.items()))
+    all_flags = {**flags, **plane.flags.get(program, {})}
+    return (str(plane.programs / program), *(f"--{name}={value}" for name, value in all_flags.items()))

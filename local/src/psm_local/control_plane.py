@@ -5,7 +5,8 @@ Needs neither root nor containers. With `kwok`, simulated nodes make pods Ready 
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from psm_local import gobuild
@@ -14,7 +15,7 @@ from psm_local.cluster import Cluster, kubectl_program
 from psm_local.components import ControlPlane, control_plane_processes
 from psm_local.credentials import write_credentials
 from psm_local.kubeconfig import ADMIN, CONTROLLER_MANAGER, SCHEDULER
-from psm_local.kwok import kwok_processes, write_nodes
+from psm_local.kwok import NODES, kwok_processes, write_nodes
 from psm_local.ports import free_ports
 from psm_local.settings import Settings, read_settings
 from psm_local.supervise import instance
@@ -24,15 +25,37 @@ from psm_local.supervise.plan import Plan, Process
 _ADDRESS = "127.0.0.1"
 _PLANE_PORTS = 5
 
+Flags = Mapping[str, Mapping[str, str]]
+"""More flags by program, such as {"kube-scheduler": {"kube-api-qps": "1000"}}."""
+
 
 @contextlib.contextmanager
-def start_control_plane(name: str, *, kwok: bool = False, audit: bool = False, say: Say = print) -> Iterator[Cluster]:
+def start_control_plane(
+    name: str,
+    *,
+    kwok: bool = False,
+    audit: bool = False,
+    say: Say = print,
+    nodes: int = NODES,
+    flags: Flags | None = None,
+) -> Iterator[Cluster]:
     """Run a control plane for the length of a `with` block; it ends with this process at the latest.
+
+    Args:
+        name: of the instance.
+        kwok: whether simulated nodes make pods Ready.
+        audit: whether every request is logged.
+        say: told how far things are.
+        nodes: how many simulated nodes, of a thousand pods each.
+        flags: more flags by program.
 
     Raises:
         LocalError: a program could not be built or a process did not become ready.
     """
-    cluster, handle = up_control_plane(name, kwok=kwok, attached=True, settings=read_settings(), say=say, audit=audit)
+    settings = read_settings()
+    cluster, handle = up_control_plane(
+        name, kwok=kwok, attached=True, settings=settings, say=say, audit=audit, nodes=nodes, flags=flags
+    )
     try:
         yield cluster
     finally:
@@ -40,7 +63,15 @@ def start_control_plane(name: str, *, kwok: bool = False, audit: bool = False, s
 
 
 def up_control_plane(
-    name: str, *, kwok: bool, attached: bool, settings: Settings, say: Say, audit: bool = False
+    name: str,
+    *,
+    kwok: bool,
+    attached: bool,
+    settings: Settings,
+    say: Say,
+    audit: bool = False,
+    nodes: int = NODES,
+    flags: Flags | None = None,
 ) -> tuple[Cluster, Attached]:
     """Start a control plane and return it with the handle that stops it."""
     plane_programs = gobuild.programs(gobuild.CONTROL_PLANE, settings, say)
@@ -48,7 +79,7 @@ def up_control_plane(
     run_dir = settings.run_dir / name
     files = instance.new_run_dir(run_dir, name) / "files"
     ports = free_ports(_PLANE_PORTS + EMULATOR_PORTS + S3_PORTS)
-    plane = _plane(plane_programs, run_dir, ports, audit=audit)
+    plane = replace(_plane(plane_programs, run_dir, ports, audit=audit), flags=flags or {})
     identities = (ADMIN, CONTROLLER_MANAGER, SCHEDULER)
     now = dt.datetime.now(dt.UTC)  # noqa: TID251  # certificates need the real time
     write_credentials(files, api_url=plane.api_url, addresses=(), identities=identities, now=now)
@@ -60,7 +91,7 @@ def up_control_plane(
         *control_plane_processes(plane),
     ]
     if kwok_programs is not None:
-        write_nodes(run_dir)
+        write_nodes(run_dir, nodes)
         processes += kwok_processes(kwok_programs, kubeconfig, kubectl_program(), run_dir)
     say(f"starting {name}: the Kubernetes control plane")
     plan = Plan(name, tuple(processes), afterwards=(s3_cleanup(s3_ports),))

@@ -1,4 +1,4 @@
-"""Simulated nodes for the control plane level: pods become Ready without running. Pure."""
+"""Simulated nodes for the control plane level: pods become Ready without running. Pure but for its files."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,11 @@ from psm_local.supervise.plan import Process, Ready
 
 NODES = 4
 _PODS_PER_NODE = "1000"
+_CONFIGURATION = {
+    "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+    "kind": "KwokConfiguration",
+    "options": {"podPlayStageParallelism": 16},  # the default of 4 makes thousands of pods ready one after the other
+}
 
 
 def kwok_processes(programs: Path, kubeconfig: Path, kubectl: str, folder: Path) -> tuple[Process, ...]:
@@ -15,7 +20,7 @@ def kwok_processes(programs: Path, kubeconfig: Path, kubectl: str, folder: Path)
     kwok = (
         str(programs / "kwok"),
         f"--kubeconfig={kubeconfig}",
-        *(f"--config={stage}" for stage in sorted(programs.glob("*.yaml"))),
+        *(f"--config={file}" for file in (folder / "kwok.json", *sorted(programs.glob("*.yaml")))),
         "--manage-all-nodes=true",
         "--node-lease-duration-seconds=40",  # else nobody renews their leases and they go NotReady
         "--cidr=10.200.0.1/16",
@@ -30,9 +35,10 @@ def kwok_processes(programs: Path, kubeconfig: Path, kubectl: str, folder: Path)
     )
 
 
-def write_nodes(folder: Path) -> None:
-    """Write the node objects that `kwok_processes` registers."""
-    items = [_node(f"simulated-{number}") for number in range(NODES)]
+def write_nodes(folder: Path, count: int = NODES) -> None:
+    """Write what `kwok_processes` reads: its configuration and the node objects that it registers."""
+    (folder / "kwok.json").write_text(json.dumps(_CONFIGURATION))
+    items = [_node(f"simulated-{number}") for number in range(count)]
     (folder / "kwok-nodes.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
