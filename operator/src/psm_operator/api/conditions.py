@@ -49,6 +49,8 @@ class Reason(StrEnum):
     """A version finished its soak and became the way back."""
     SUPERSEDED = "Superseded"
     """A newer version took the candidate's place."""
+    OFF_HOURS = "OffHours"
+    """spec.schedule asks for fewer replicas, or none, at this hour."""
     PINNED = "Pinned"
     """spec.version.pin names the version; nothing moves by itself."""
 
@@ -81,10 +83,14 @@ class Reason(StrEnum):
     """A metric is worse than the stable version's by more than is allowed."""
     METRIC_INCONCLUSIVE = "MetricInconclusive"
     """A metric is missing or not a number: neither pass nor fail."""
+    METRICS_UNREADABLE = "MetricsUnreadable"
+    """A metric could not be read spec.analysis.consecutiveErrorLimit times in a row."""
     METRICS_PASS = "MetricsPass"  # noqa: S105  # a reason, not a password
     """Every metric passes."""
     APPROVAL_REVOKED = "ApprovalRevoked"
     """The served version's approval was withdrawn."""
+    REQUESTED_BY_PERSON = "RequestedByPerson"
+    """A person asked to go back from this version."""
     VERIFICATION_FAILED = "VerificationFailed"
     """The candidate pod did not become ready."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"

@@ -1,12 +1,13 @@
 """`spec`, the part about versions: how one comes into service, what it must prove, how the way back is taken."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from psm_operator.api.base import ApiModel
-from psm_operator.api.quantities import DecimalText, Duration, seconds
+from psm_operator.api.metrics import DEFAULT_METRICS, AnalysisMetric
+from psm_operator.api.quantities import Duration, seconds
 from psm_operator.api.schema import rules
 
 
@@ -31,12 +32,6 @@ class OnNoTarget(StrEnum):
 
     HOLD = "Hold"
     SCALE_TO_ZERO = "ScaleToZero"
-
-
-class Against(StrEnum):
-    """What a regression is measured against."""
-
-    STABLE = "Stable"
 
 
 class Verification(ApiModel):
@@ -88,52 +83,21 @@ class Rollout(ApiModel):
         return self
 
 
-class Threshold(ApiModel):
-    """An absolute bound."""
-
-    min: DecimalText | None = Field(default=None, description='Least value that passes, as text like "0.75".')
-
-
-class MaxRegression(ApiModel):
-    """How much worse than another version is allowed."""
-
-    absolute: DecimalText = Field(
-        description='How much lower than the other version\'s value still passes, as text like "0.02".'
-    )
-    against: Against = Field(
-        default=Against.STABLE, description="The version compared with: Stable, the last one that finished its soak."
-    )
-
-
-class AnalysisMetric(ApiModel):
-    """One metric of the registry and what it must be. Without threshold and maxRegression it is only shown."""
-
-    name: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")] = Field(
-        description="Metric name: the package's metadata psm.live.<name>, else psm.<name>."
-    )
-    threshold: Threshold | None = Field(default=None, description="An absolute bound.")
-    max_regression: MaxRegression | None = Field(
-        default=None, description="How much worse than the stable version is allowed."
-    )
-
-
-DEFAULT_METRICS = (
-    AnalysisMetric(
-        name="accuracy",
-        threshold=Threshold.model_validate({"min": "0.75"}),
-        max_regression=MaxRegression.model_validate({"absolute": "0.02"}),
-    ),
-    AnalysisMetric(name="macro_f1", threshold=Threshold.model_validate({"min": "0.70"})),
-    AnalysisMetric(name="precision_min_class", threshold=Threshold.model_validate({"min": "0.65"})),
-)
-"""The product's KPIs."""
-
-
 class Analysis(ApiModel):
     """What a version must prove to serve and to go on serving."""
 
     failure_limit: int = Field(
         default=3, ge=1, le=100, description="Failed verdicts in a row of one metric before a rollback."
+    )
+    consecutive_error_limit: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Reads in a row in which a metric could not be read before MetricsHealthy is Unknown; never a rollback.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Judge metrics and show the verdicts, but neither reject nor roll back because of them.",
     )
     require_data_validation: bool = Field(
         default=True, description="The package must say that its data validation passed."
@@ -180,8 +144,19 @@ class RollbackSpec(ApiModel):
         le=60,
         description="More automatic switches than this in an hour stop the automation until a person acts.",
     )
+    rejection_ttl: Duration | None = Field(
+        default=None,
+        alias="rejectionTTL",
+        description="A rejection ends after this long, like 24h, and the version is tried again. "
+        "Unset: it lasts until the version is approved anew, pinned or cleared by a person.",
+    )
 
     @property
     def cooldown_s(self) -> int:
         """`cooldown` in seconds."""
         return seconds(self.cooldown)
+
+    @property
+    def rejection_ttl_s(self) -> int | None:
+        """`rejectionTTL` in seconds; None if a rejection lasts."""
+        return None if self.rejection_ttl is None else seconds(self.rejection_ttl)

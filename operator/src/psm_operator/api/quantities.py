@@ -3,7 +3,9 @@
 Each is one pydantic type whose JSON schema is what the API server checks, so that both admit the same texts.
 """
 
+import operator
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -41,6 +43,26 @@ DecimalText = Annotated[
     WithJsonSchema({"type": "string", "pattern": DECIMAL_PATTERN, "maxLength": 32}),
 ]
 """A decimal number written as text, because JSON numbers lose digits."""
+
+
+RANGE_PATTERN = r"^(>=|<=|>|<|!=)[0-9]{1,9}( (>=|<=|>|<|!=)[0-9]{1,9}){0,7}$"
+
+VersionRange = Annotated[str, StringConstraints(max_length=120, pattern=RANGE_PATTERN)]
+"""Comparisons separated by one space, as in `>=12 <40 !=17`; a version must satisfy all of them."""
+
+COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "!=": operator.ne,
+}
+
+
+def range_admits(versions: str, version: int) -> bool:
+    """Whether a version satisfies every comparison of a `VersionRange`."""
+    parts = re.findall(r"(>=|<=|>|<|!=)([0-9]+)", versions)
+    return all(COMPARISONS[comparison](version, int(bound)) for comparison, bound in parts)
 
 
 def _int_or_text(value: Any, pattern: str, like: str) -> int | str:

@@ -13,20 +13,26 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from psm_operator.api.base import ApiModel
-from psm_operator.api.policy import (
+from psm_operator.api.metrics import (
     Against,
-    Analysis,
     AnalysisMetric,
+    CloudWatchMetric,
+    Dimension,
     MaxRegression,
+    MetricSource,
+    Threshold,
+)
+from psm_operator.api.policy import (
+    Analysis,
     OnApprovalRevoked,
     OnNoTarget,
     RollbackMode,
     RollbackSpec,
     Rollout,
-    Threshold,
     Verification,
 )
-from psm_operator.api.quantities import Duration, seconds
+from psm_operator.api.quantities import Duration, VersionRange, range_admits, seconds
+from psm_operator.api.schedule import Day, OffHours, Schedule
 from psm_operator.api.schema import NOT_STORED, rules
 from psm_operator.api.workload import (
     Autoscaling,
@@ -76,20 +82,35 @@ class RegistryRef(ApiModel):
             ("self == oldSelf", "registry.region is immutable; make another resource for another region"),
         ),
     )
+    role_arn: Annotated[
+        str, StringConstraints(max_length=2048, pattern=r"^(arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[\w+=,.@/-]+)?$")
+    ] = Field(
+        default="",
+        alias="roleARN",
+        description="IAM role that the operator assumes to read a group, its artifacts and metrics in another account. "
+        "Empty: the operator's own role.",
+    )
 
 
 class VersionChoice(ApiModel):
-    """Which version of the group to serve: exactly one of `policy` and `pin`."""
+    """Which version of the group to serve: exactly one of `policy`, `range` and `pin`."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("has(self.policy) != has(self.pin)", "set exactly one of version.policy and version.pin")
+            (
+                "[has(self.policy), has(self.range), has(self.pin)].filter(is, is).size() == 1",
+                "set exactly one of version.policy, version.range and version.pin",
+            )
         ),
     )
 
     policy: VersionPolicy | None = Field(
         default=None,
         description="LatestApproved: the newest Approved version that was not rejected; moves by itself.",
+    )
+    range: VersionRange | None = Field(
+        default=None,
+        description='As LatestApproved, among these versions only: comparisons that all hold, like ">=12 <40 !=17".',
     )
     pin: Annotated[int, Field(ge=1, le=2147483647)] | None = Field(
         default=None,
@@ -98,9 +119,13 @@ class VersionChoice(ApiModel):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.policy is None) == (self.pin is None):
-            raise ValueError("set exactly one of version.policy and version.pin")
+        if [self.policy, self.range, self.pin].count(None) != 2:  # noqa: PLR2004  # of three
+            raise ValueError("set exactly one of version.policy, version.range and version.pin")
         return self
+
+    def admits(self, version: int) -> bool:
+        """Whether the choice leaves room for a version: it is in the range, if there is one."""
+        return self.range is None or range_admits(self.range, version)
 
 
 class ModelSpec(ApiModel):
@@ -124,7 +149,7 @@ class ModelSpec(ApiModel):
     registry: RegistryRef = Field(description="The SageMaker model package group to serve from.")
     version: VersionChoice = Field(
         default=VersionChoice(policy=VersionPolicy.LATEST_APPROVED),
-        description="Which version to serve: exactly one of policy and pin. Unset: policy LatestApproved.",
+        description="Which version to serve: exactly one of policy, range and pin. Unset: policy LatestApproved.",
         json_schema_extra=NOT_STORED,
     )
     predictor: PredictorSpec = Field(default=PredictorSpec(), description="The predictor's pods.")
@@ -134,6 +159,9 @@ class ModelSpec(ApiModel):
     autoscaling: Autoscaling | None = Field(
         default=None,
         description="How replicas follow the load. Unset, with replicas unset too: from 2 to 10 by CPU and memory.",
+    )
+    schedule: Schedule | None = Field(
+        default=None, description="Hours in which fewer replicas are wanted. Unset: never."
     )
     disruption: Disruption = Field(default=Disruption(), description="How many pods a node drain may take at once.")
     networking: Networking = Field(default=Networking(), description="How the predictor is reached.")
@@ -173,13 +201,18 @@ __all__ = [
     "Analysis",
     "AnalysisMetric",
     "Autoscaling",
+    "CloudWatchMetric",
+    "Day",
+    "Dimension",
     "Disruption",
     "EnvVar",
     "IngressSpec",
     "MaxRegression",
+    "MetricSource",
     "ModelSpec",
     "NetworkPolicySpec",
     "Networking",
+    "OffHours",
     "OnApprovalRevoked",
     "OnNoTarget",
     "PredictorSpec",
@@ -188,6 +221,7 @@ __all__ = [
     "RollbackMode",
     "RollbackSpec",
     "Rollout",
+    "Schedule",
     "SecretName",
     "ServiceAccountSpec",
     "ServiceSpec",

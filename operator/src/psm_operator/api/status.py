@@ -129,6 +129,15 @@ class Rollback(ApiModel):
     finished_at: datetime | None = Field(default=None, description="When every replica served the target.")
 
 
+class OffHoursStatus(ApiModel):
+    """The off-hours window in force, or the last one until its end has been carried out."""
+
+    since: datetime = Field(description="When the window was entered.")
+    until: datetime = Field(description="When it ends.")
+    replicas: int = Field(description="Replicas inside the window.")
+    replicas_before: int = Field(description="Replicas before it: the size that an autoscaler starts with again.")
+
+
 class ModelStatus(ApiModel):
     """The whole status."""
 
@@ -146,6 +155,7 @@ class ModelStatus(ApiModel):
     )
     history: tuple[HistoryEntry, ...] = Field(default=(), max_length=100, description="What happened, newest first.")
     rollback: Rollback | None = Field(default=None, description="The last rollback.")
+    off_hours: OffHoursStatus | None = Field(default=None, description="The off-hours window in force.")
     replicas: int | None = Field(default=None, description="Replicas that exist.")
     ready_replicas: int | None = Field(default=None, description="Replicas that answer.")
     selector: str | None = Field(
@@ -154,5 +164,8 @@ class ModelStatus(ApiModel):
     url: str | None = Field(default=None, description="Where to send requests.")
     last_handled_reconcile_at: str | None = Field(
         default=None, description="Echo of annotation retail.mlops/requestedAt."
+    )
+    last_handled_rollback: str | None = Field(
+        default=None, description="Echo of annotation retail.mlops/rollback: the last wish that was acted upon."
     )
     conditions: tuple[Condition, ...] = Field(default=(), description="Standard conditions, one per type.")

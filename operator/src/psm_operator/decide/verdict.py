@@ -8,7 +8,8 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from psm_contract.metadata import parse_metric
-from psm_operator.api.policy import Analysis, AnalysisMetric
+from psm_operator.api.metrics import AnalysisMetric
+from psm_operator.api.policy import Analysis
 from psm_operator.api.status import MetricValue
 from psm_operator.values import Approval, DataValidation, Evidence, ModelPackage, Outcome, Snapshot, Verdict
 
