@@ -11,7 +11,11 @@ _PODS_PER_NODE = "1000"
 _CONFIGURATION = {
     "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
     "kind": "KwokConfiguration",
-    "options": {"podPlayStageParallelism": 16},  # the default of 4 makes thousands of pods ready one after the other
+    "options": {  # kwok has a default for each, but none once a configuration is given
+        "nodeLeaseParallelism": 4,
+        "nodePlayStageParallelism": 4,
+        "podPlayStageParallelism": 16,
+    },
 }
 
 
