@@ -48,6 +48,14 @@ class RecordingTelemetry:
 
     plans: list[Plan] = field(default_factory=list)
     forgotten: list[ObjectRef] = field(default_factory=list)
+    unread: list[ObjectRef] = field(default_factory=list)
+
+    def noticed(self, seen: Observation) -> None:
+        """Nothing is kept of a pass that begins."""
+
+    def unreadable(self, ref: ObjectRef, reason: Reason) -> None:  # noqa: ARG002  # the port's signature
+        """One more model that only a person can mend."""
+        self.unread.append(ref)
 
     def observed(self, seen: Observation, plan: Plan) -> None:  # noqa: ARG002  # the port's signature
         """One more plan."""

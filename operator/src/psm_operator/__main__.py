@@ -20,6 +20,7 @@ from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.deps import Deps
 from psm_operator.election import Election
 from psm_operator.errors import OperatorError
+from psm_operator.gauges import serve_state, serve_watches
 from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
 from psm_operator.logs import set_up_logging
 from psm_operator.polls import SharedPolls
@@ -66,6 +67,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     """Put the parts together; needs a running event loop."""
     timer, clock = asyncio.get_running_loop(), SystemClock()
     telemetry = PrometheusTelemetry(version=version("psm-operator"))
+    clients.measure(telemetry)
     identity, cache = settings.lease.identity, WatchCache()
     recorder = EventRecorder(api, identity=identity, clock=clock, timer=timer, metrics=telemetry)
     cluster = KubernetesCluster(api, cache, recorder)
@@ -101,7 +103,8 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     namespaces = settings.cluster.namespaces
     sink = EventSink(api, cache, watchdog, queue.add, lambda name: not namespaces or name in namespaces)
     election = _election(settings, api, watchdog, clock, timer)
-    _serve_gauges(telemetry, queue, polls, watchdog, cache)
+    serve_state(telemetry, queue, polls, election, cache)
+    serve_watches(telemetry, watchdog, _watchers(settings))
     kopf_settings = operator_settings(settings.lease.name)
     parts = Parts(
         settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
@@ -109,12 +112,19 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     return Runtime(parts)
 
 
-def _watchdog(settings: Settings, queue: WorkQueue, timer: Timer) -> Watchdog:
+def _watchers(settings: Settings) -> dict[str, frozenset[str]]:
+    """Kind -> names of kopf's watcher tasks, one per namespace."""
+    namespaces = watched_namespaces(settings) or (None,)
+    return {resource.kind: frozenset(watcher_name(resource, name) for name in namespaces) for resource in WATCHED}
+
+
+def _watchdog(settings: Settings, queue: WorkQueue, loop: asyncio.AbstractEventLoop) -> Watchdog:
+    """A scrape asks it from a thread, hence the loop by name."""
     return Watchdog(
-        expected=[watcher_name(r, n) for r in WATCHED for n in watched_namespaces(settings) or (None,)],
-        running=lambda: [task.get_name() for task in asyncio.all_tasks()],
+        expected=frozenset().union(*_watchers(settings).values()),
+        running=lambda: [task.get_name() for task in asyncio.all_tasks(loop)],
         queue=queue,
-        timer=timer,
+        timer=loop,
         patience=settings.patience,
     )
 
@@ -131,18 +141,6 @@ def _election(settings: Settings, api: KubeApi, watchdog: Watchdog, clock: Clock
         draw=random.random,
         on_renewal=watchdog.renewed,
     )
-
-
-def _serve_gauges(
-    telemetry: PrometheusTelemetry, queue: WorkQueue, polls: SharedPolls, watchdog: Watchdog, cache: WatchCache
-) -> None:
-    telemetry.gauge("psm_queue_depth", "Keys waiting for a worker.", lambda: queue.depth)
-    telemetry.gauge("psm_queue_oldest_seconds", "How long the first key has waited.", lambda: queue.oldest_wait_s)
-    telemetry.gauge("psm_queue_longest_pass_seconds", "Age of the longest pass.", lambda: queue.longest_pass_s)
-    telemetry.gauge("psm_watch_age_seconds", "Since a watch last delivered.", lambda: watchdog.watch_age_s)
-    telemetry.gauge("psm_registry_groups", "Model package groups being polled.", lambda: polls.groups)
-    telemetry.gauge("psm_registry_groups_unknown", "Groups not readable at last.", lambda: polls.unknown_groups)
-    telemetry.gauge("psm_cached_children", "Child objects in the watch cache.", lambda: len(cache))
 
 
 def _end_at_the_latest(total_s: float) -> None:

@@ -99,6 +99,11 @@ class Election:
         self._renewed_at = 0.0
         self.is_leader = False
 
+    @property
+    def transitions(self) -> int:
+        """How often the lease changed hands, as it says itself; 0 while it was not read."""
+        return int(self._seen.lease["spec"].get("leaseTransitions") or 0) if self._seen is not None else 0
+
     async def acquire(self) -> None:
         """Return when we hold the lease."""
         while True:

@@ -24,8 +24,8 @@ API_BACKOFFS_S: Final = (1, 1, 2, 3, 5, 8, 13, 21, 30)
 class Signs(Protocol):
     """What handlers tell the watchdog."""
 
-    def saw_event(self) -> None:
-        """Some watch delivered something."""
+    def saw_event(self, kind: str) -> None:
+        """The watch of a kind delivered something."""
 
     def saw_lease(self, resource_version: str) -> None:
         """The watch showed our Lease."""
@@ -54,13 +54,13 @@ def operator_registry(sink: EventSink) -> kopf.OperatorRegistry:
         return await connection_info(sink.api)
 
     async def on_model(event: kopf.RawEvent, **_: Any) -> None:
-        sink.signs.saw_event()
+        sink.signs.saw_event(MODEL.kind)
         metadata = event["object"]["metadata"]
         if sink.is_ours(metadata["namespace"]):
             sink.add(ObjectRef(metadata["namespace"], metadata["name"]))
 
     async def on_lease(event: kopf.RawEvent, **_: Any) -> None:
-        sink.signs.saw_event()
+        sink.signs.saw_event(LEASE.kind)
         sink.signs.saw_lease(event["object"]["metadata"]["resourceVersion"])
 
     kopf.on.login(registry=registry, id="psm-login")(log_in)
@@ -74,7 +74,7 @@ def operator_registry(sink: EventSink) -> kopf.OperatorRegistry:
 
 def _child_handler(sink: EventSink, resource: Resource) -> Callable[..., Any]:
     async def on_child(event: kopf.RawEvent, **_: Any) -> None:
-        sink.signs.saw_event()
+        sink.signs.saw_event(resource.kind)
         if take_in(sink.cache, resource, event["type"], dict(event["object"])):
             owner = owner_of(event["object"])
             if owner is not None:

@@ -1,5 +1,6 @@
 """HTTP for probes and Prometheus: `/healthz` and `/readyz` on one port, `/metrics` on another."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -43,7 +44,8 @@ def metrics(exposition: Callable[[], bytes]) -> web.Application:
     app = web.Application()
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = await asyncio.to_thread(exposition)  # thousands of models take a while; passes go on
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.router.add_get("/metrics", answer)
     return app

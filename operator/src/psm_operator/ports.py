@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from psm_operator.api.conditions import Reason
 from psm_operator.values import (
     Artifact,
     Event,
@@ -127,8 +128,14 @@ class Cluster(Protocol):
 class Telemetry(Protocol):
     """Where decisions become metrics."""
 
+    def noticed(self, seen: Observation) -> None:
+        """A pass over one model begins: count what its status newly tells of, also when the pass before broke off."""
+
     def observed(self, seen: Observation, plan: Plan) -> None:
-        """One model was looked at: set its gauges, step the rollback counter once per rollback id."""
+        """A pass over one model ended, and `plan.release` is its status: set its gauges, count what is new."""
+
+    def unreadable(self, ref: ObjectRef, reason: Reason) -> None:
+        """A model cannot be understood; only a person can help."""
 
     def forget(self, ref: ObjectRef) -> None:
         """A model is gone: its series go too."""

@@ -31,8 +31,11 @@ class PassResult(Protocol):
 class QueueMetrics(Protocol):
     """What the queue tells telemetry."""
 
-    def queue_added(self) -> None:
-        """A key was added that was not waiting yet."""
+    def queue_added(self, ahead: int) -> None:
+        """A key was added that was not waiting yet, behind `ahead` others."""
+
+    def queue_waited(self, seconds: float) -> None:
+        """A worker took a key that had waited so long for one; time behind a closed gate does not count."""
 
     def queue_retried(self, why: str) -> None:
         """A key failed and will be tried again."""
@@ -92,6 +95,7 @@ class WorkQueue:
         self._failures: dict[ObjectRef, int] = {}
         self._changed = asyncio.Event()
         self._is_open = False
+        self._opened_at = 0.0
         self._is_draining = False
 
     # --- adding ---------------------------------------------------------------------------------------------------
@@ -101,8 +105,8 @@ class WorkQueue:
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
+            self._metrics.queue_added(len(self._waiting))
             self._waiting[key] = self._timer.time()
-            self._metrics.queue_added()
             self._changed.set()
 
     def add_after(self, key: ObjectRef, delay_s: float) -> None:
@@ -127,6 +131,7 @@ class WorkQueue:
     def open(self) -> None:
         """Let workers work: we lead and our caches are warm."""
         self._is_open = True
+        self._opened_at = self._timer.time()
         self._changed.set()
 
     def close(self) -> None:
@@ -156,8 +161,10 @@ class WorkQueue:
 
     @property
     def oldest_wait_s(self) -> float:
-        """How long the first key has waited; 0 while the gate is closed, since waiting is right then."""
-        return self._age(self._waiting) if self._is_open else 0.0
+        """How long the first key has waited for a worker; waiting while the gate is closed is right and does not count."""
+        if not self._is_open:
+            return 0.0
+        return min(self._age(self._waiting), self._timer.time() - self._opened_at)
 
     @property
     def longest_pass_s(self) -> float:
@@ -178,8 +185,9 @@ class WorkQueue:
                 await self._changed.wait()
 
     async def _pass(self, key: ObjectRef) -> None:
-        del self._waiting[key]
+        added = self._waiting.pop(key)
         started = self._working[key] = self._timer.time()
+        self._metrics.queue_waited(started - max(added, self._opened_at))
         later = self._later.pop(key, None)
         if later is not None:
             later[1].cancel()  # this pass will say anew when to look again

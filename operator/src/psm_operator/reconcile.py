@@ -33,6 +33,7 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     if isinstance(seen, Unreadable):
         await report_unreadable(seen, deps)
         raise seen.stall
+    deps.telemetry.noticed(seen)
     plan = decide(seen, deps.defaults)
     declared = await declare(seen, plan, deps.cluster)
     stall = await apply_plan(seen, plan, deps.cluster)
@@ -45,6 +46,7 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
 def forget(ref: ObjectRef, deps: Deps) -> Result:
     """A model is gone: nobody polls, counts or measures for it any more. Its children go by their owner reference."""
     deps.polls.unwatch(ref)
+    deps.live_metrics.unwatch(ref)
     deps.evidence.pop(ref, None)
     deps.telemetry.forget(ref)
     return Result(None)

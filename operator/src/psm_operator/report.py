@@ -36,13 +36,14 @@ async def report(seen: Observation, declared: Observation, plan: Plan, stall: St
     await _write(declared, status, deps.cluster)
     for event in events(seen, status, plan.actions if stall is None else ()):
         await deps.cluster.record(seen.ref, seen.uid, event)
-    deps.telemetry.observed(seen, plan)
+    deps.telemetry.observed(seen, replace(plan, release=status))
     if plan.refresh_registry_after_s is not None:
         deps.polls.hasten(group_of(seen.spec), plan.refresh_registry_after_s)
 
 
 async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
     """Show that the resource cannot be understood; whatever else its status says is left alone."""
+    deps.telemetry.unreadable(seen.ref, seen.stall.reason)
     before = seen.model.get("status") or {}
     others = [c for c in before.get("conditions") or [] if c["type"] != ConditionType.STALLED]
     old = next((c for c in before.get("conditions") or [] if c["type"] == ConditionType.STALLED), None)

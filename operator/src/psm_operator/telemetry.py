@@ -1,34 +1,69 @@
-"""Prometheus metrics of the operator: where passes, polls, the election and the queue are counted.
+"""Prometheus metrics of the operator: where passes, polls, calls to AWS, the election and the queue are counted.
 
-Every series about one model carries its namespace and name, and goes with it: label sets stay bounded by what exists.
-Names follow Prometheus' conventions (base units, `_total`). Logging is `logs`.
+Every label has a closed set of values or goes with what it is about; metrics of models are in `model_series`, gauges
+that are read at each scrape in `gauges`. Names follow Prometheus' conventions (base units, `_total`), and every counter
+that can be foreseen is there from the start, at 0: a counter that appears with 1 has not increased. Logging is `logs`.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
-from psm_operator.api.conditions import ConditionStatus, ConditionType
+from psm_operator.api.conditions import Reason
 from psm_operator.api.status import ModelStatus
+from psm_operator.model_series import ModelSeries, Steps
 from psm_operator.values import GroupRef, ObjectRef, Observation, Plan
 
 PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-READ_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+WAIT_SECONDS = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+KEYS = (0, 1, 2, 5, 10, 50, 100, 500, 1000, 5000)
 
-REMEMBERED_ROLLBACKS = 10_000
-"""Rollback ids kept to count each once; the oldest goes first."""
+PASS_OUTCOMES = ("success", "retryable", "stalled", "timeout", "error", "cancelled")
+CALL_OUTCOMES = ("ok", "throttled", "denied", "refused", "missing", "away")
+EVENT_DROPS = ("rate", "refused")
+
+ROLLBACK_REASONS = (
+    Reason.APPROVAL_REVOKED,
+    Reason.DATA_VALIDATION_FAILED,
+    Reason.METRIC_BELOW_THRESHOLD,
+    Reason.METRIC_REGRESSION,
+    Reason.PROGRESS_DEADLINE_EXCEEDED,
+    Reason.REQUESTED_BY_PERSON,
+)
+REJECTION_REASONS = (
+    Reason.ARTIFACT_MISMATCH,
+    Reason.DATA_VALIDATION_FAILED,
+    Reason.METRIC_BELOW_THRESHOLD,
+    Reason.METRIC_REGRESSION,
+    Reason.VERIFICATION_FAILED,
+)
 
 
-@dataclass(slots=True)
-class ModelSeries:
-    """The label values that one model's series have now."""
+@dataclass(frozen=True, slots=True)
+class ReadCounter(Collector):
+    """A counter that somebody else keeps, read at each scrape."""
 
-    info: tuple[str, ...] | None = None
-    metrics: frozenset[str] = frozenset()
+    name: str
+    help_text: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Its one sample."""
+        yield CounterMetricFamily(self.name, self.help_text, value=self.read())
 
 
 class PrometheusTelemetry:
@@ -38,69 +73,103 @@ class PrometheusTelemetry:
     """
 
     def __init__(self, *, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series per counter, which nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         Info("psm_operator_build", "Version of this operator.", registry=self.registry).info({"version": version})
-        self._make_process_metrics()
-        self._make_model_metrics()
-        self._models: dict[ObjectRef, ModelSeries] = {}
-        self._rollback_ids: OrderedDict[str, None] = OrderedDict()
+        self._make_queue_metrics()
+        self._make_registry_metrics()
+        self._make_release_metrics()
+        self._leader = Gauge("psm_leader", "1 while this process leads.", registry=self.registry)
+        self._dropped_events = self._counter("psm_events_dropped_total", "Events not recorded.", why=EVENT_DROPS)
+        self._called: set[tuple[str, str]] = set()
+        self._models = ModelSeries()
+        self.registry.register(self._models)
 
-    def _make_process_metrics(self) -> None:
+    def _make_queue_metrics(self) -> None:
         reg = self.registry
         self._passes = Histogram(
             "psm_reconcile_duration_seconds", "Duration of passes.", ["outcome"], buckets=PASS_SECONDS, registry=reg
         )
+        for outcome in PASS_OUTCOMES:
+            self._passes.labels(outcome)
+        self._waits = Histogram(
+            "psm_queue_wait_seconds", "Time a key waited for a worker.", buckets=WAIT_SECONDS, registry=reg
+        )
+        self._ahead = Histogram(
+            "psm_queue_ahead_keys", "Keys waiting already when one was added.", buckets=KEYS, registry=reg
+        )
         self._adds = Counter("psm_queue_adds_total", "Keys added to the work queue.", registry=reg)
         self._retries = Counter("psm_queue_retries_total", "Keys put back after a failure.", ["reason"], registry=reg)
-        self._reads = Counter(
-            "psm_registry_reads_total", "Calls to the model registry.", ["operation", "outcome"], registry=reg
+
+    def _make_registry_metrics(self) -> None:
+        reg, call = self.registry, ["service", "operation"]
+        self._calls = Counter("psm_aws_calls_total", "Calls to AWS.", [*call, "outcome"], registry=reg)
+        self._call_retries = Counter(
+            "psm_aws_call_retries_total", "Tries after the first, within calls to AWS.", call, registry=reg
         )
-        self._read_seconds = Histogram(
-            "psm_registry_poll_duration_seconds", "Duration of polls.", buckets=READ_SECONDS, registry=reg
-        )
-        self._unknown = Counter(
-            "psm_registry_unknown_minutes_total",
-            "Minutes in which a model package group could not be read.",
-            ["region", "group"],
+        self._call_seconds = Histogram(
+            "psm_aws_call_duration_seconds",
+            "Duration of calls to AWS, retries within included.",
+            call,
+            buckets=CALL_SECONDS,
             registry=reg,
         )
-        self._leader = Gauge("psm_leader", "1 while this process leads.", registry=reg)
-        self._dropped_events = Counter("psm_events_dropped_total", "Events not recorded.", ["why"], registry=reg)
+        self._poll_seconds = Histogram(
+            "psm_registry_poll_duration_seconds", "Duration of polls.", buckets=CALL_SECONDS, registry=reg
+        )
+        self._unknown = Counter(
+            "psm_registry_unknown_seconds_total",
+            "Time in which a model package group could not be read.",
+            ["region", "group", "role"],
+            registry=reg,
+        )
 
-    def _make_model_metrics(self) -> None:
-        reg, model = self.registry, ["namespace", "name"]
-        self._rollbacks = Counter(
-            "psm_rollbacks_total", "Rollbacks, each counted once.", [*model, "reason"], registry=reg
+    def _make_release_metrics(self) -> None:
+        rollbacks = [reason.value for reason in ROLLBACK_REASONS]
+        self._rollbacks = self._counter("psm_rollbacks_total", "Rollbacks, each counted once.", reason=rollbacks)
+        rejections = [reason.value for reason in REJECTION_REASONS]
+        self._rejections = self._counter(
+            "psm_rejections_total", "Candidates rejected before they served.", reason=rejections
         )
-        self._info = Gauge(
-            "psm_model_info", "1; what a model is about.", [*model, "group", "region", "phase"], registry=reg
-        )
-        self._ready = Gauge("psm_model_ready", "1 while condition Ready is True.", model, registry=reg)
-        self._version = Gauge("psm_model_version", "Version being served; 0 if none.", model, registry=reg)
-        self._latest = Gauge(
-            "psm_model_desired_version", "Version the policy would pick; 0 if none.", model, registry=reg
-        )
-        self._blocked = Gauge("psm_model_stalled", "1 while only a person can help.", model, registry=reg)
-        self._metric = Gauge("psm_model_metric", "Metric of the served version.", [*model, "metric"], registry=reg)
-        self._seen_at = Gauge(
-            "psm_model_last_pass_timestamp_seconds", "When it was last looked at.", model, registry=reg
-        )
+
+    def _counter(self, name: str, help_text: str, **label: tuple[str, ...] | list[str]) -> Counter:
+        """A counter with one label, whose foreseeable values are there from the start."""
+        ((label_name, values),) = label.items()
+        counter = Counter(name, help_text, [label_name], registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Serve what `read` returns at each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
+    def gauges(self, name: str, help_text: str, label: str, reads: Mapping[str, Callable[[], float]]) -> None:
+        """Serve, for each value of a label, what its function returns at each scrape."""
+        gauge = Gauge(name, help_text, [label], registry=self.registry)
+        for value, read in reads.items():
+            gauge.labels(value).set_function(read)
+
+    def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Serve a counter that somebody else keeps."""
+        self.registry.register(ReadCounter(name, help_text, read))
+
     def exposition(self) -> bytes:
-        """Every metric in Prometheus' text format."""
+        """Every metric in Prometheus' text format; may run in a thread."""
         return generate_latest(self.registry)
 
     # --- the queue ------------------------------------------------------------------------------------------------
 
-    def queue_added(self) -> None:
-        """A key was added that was not waiting yet."""
+    def queue_added(self, ahead: int) -> None:
+        """A key was added that was not waiting yet, behind `ahead` others."""
         self._adds.inc()
+        self._ahead.observe(ahead)
+
+    def queue_waited(self, seconds: float) -> None:
+        """A worker took a key that had waited so long for one."""
+        self._waits.observe(seconds)
 
     def queue_retried(self, why: str) -> None:
         """A key failed and will be tried again."""
@@ -110,23 +179,33 @@ class PrometheusTelemetry:
         """One pass ended."""
         self._passes.labels(outcome).observe(seconds)
 
-    # --- the registry ---------------------------------------------------------------------------------------------
+    # --- AWS and the registry -------------------------------------------------------------------------------------
+
+    def aws_called(self, service: str, operation: str, outcome: str, seconds: float, retries: int) -> None:
+        """One call to AWS ended; outcome is one of `CALL_OUTCOMES`. Called from threads."""
+        call = (service, operation)
+        if call not in self._called:
+            self._called.add(call)
+            for known in CALL_OUTCOMES:
+                self._calls.labels(*call, known)
+        self._calls.labels(*call, outcome).inc()
+        self._call_retries.labels(*call).inc(retries)
+        self._call_seconds.labels(*call).observe(seconds)
 
     def registry_called(self, operation: str, outcome: str) -> None:
-        """One call to SageMaker ended; outcome is "ok" or an error code."""
-        self._reads.labels(operation, outcome).inc()
+        """Counted where botocore makes the call."""
 
     def polled(self, seconds: float) -> None:
         """One poll ended, well or not."""
-        self._read_seconds.observe(seconds)
+        self._poll_seconds.observe(seconds)
 
     def registry_unknown(self, group: GroupRef, minutes: float) -> None:
         """So many more minutes passed in which `group` could not be read."""
-        self._unknown.labels(group.region, group.name).inc(minutes)
+        self._unknown.labels(group.region, group.name, group.role_arn).inc(minutes * 60)
 
     def group_forgotten(self, group: GroupRef) -> None:
         """Nobody follows `group` any more."""
-        self._unknown.remove(group.region, group.name)
+        self._unknown.remove(group.region, group.name, group.role_arn)
 
     # --- the process ----------------------------------------------------------------------------------------------
 
@@ -140,63 +219,30 @@ class PrometheusTelemetry:
 
     # --- models ---------------------------------------------------------------------------------------------------
 
+    def noticed(self, seen: Observation) -> None:
+        """A pass over one model begins: count what its status newly tells of, also when the pass before broke off."""
+        steps = self._models.steps.get(seen.ref)
+        if steps is None:
+            self._models.steps[seen.ref] = Steps.at_first_sight(seen.status)
+        else:
+            self._count(steps, seen.status)
+
     def observed(self, seen: Observation, plan: Plan) -> None:
-        """One model was looked at: set its gauges, step the rollback counter once per rollback id."""
-        status, ref = plan.release, seen.ref
-        labels = (ref.namespace, ref.name)
-        series = self._models.setdefault(ref, ModelSeries())
-        registry = seen.spec.registry
-        self._set_info(series, (*labels, registry.model_package_group_name, registry.region, status.phase or ""))
-        self._ready.labels(*labels).set(_is_true(status, ConditionType.READY))
-        self._blocked.labels(*labels).set(_is_true(status, ConditionType.STALLED))
-        self._version.labels(*labels).set(status.current.version if status.current else 0)
-        self._latest.labels(*labels).set(status.desired.version if status.desired else 0)
-        self._seen_at.labels(*labels).set(seen.now.timestamp())
-        self._set_metrics(series, labels, status)
-        rollback = status.rollback
-        if rollback is not None and self._is_new_rollback(f"{seen.uid}/{rollback.id}"):
-            self._rollbacks.labels(*labels, rollback.reason.value).inc()
+        """A pass over one model ended, and `plan.release` is its status: set its gauges, count what is new."""
+        self._models.show(seen, plan.release)
+        self._count(self._models.steps.setdefault(seen.ref, Steps.at_first_sight(seen.status)), plan.release)
+
+    def unreadable(self, ref: ObjectRef, reason: Reason) -> None:
+        """A model cannot be understood; only a person can help."""
+        self._models.show_unreadable(ref, reason)
 
     def forget(self, ref: ObjectRef) -> None:
         """A model is gone: its series go too."""
-        series = self._models.pop(ref, None)
-        if series is None:
-            return
-        gauges = (self._info, self._ready, self._blocked, self._version, self._latest, self._seen_at, self._metric)
-        for metric in (*gauges, self._rollbacks):
-            metric.remove_by_labels({"namespace": ref.namespace, "name": ref.name})
+        self._models.forget(ref)
 
-    def _set_info(self, series: ModelSeries, labels: tuple[str, ...]) -> None:
-        if series.info != labels:
-            if series.info is not None:
-                self._info.remove(*series.info)
-            series.info = labels
-        self._info.labels(*labels).set(1)
-
-    def _set_metrics(self, series: ModelSeries, labels: tuple[str, str], status: ModelStatus) -> None:
-        values = {} if status.current is None else {m.name: _number(m.value) for m in status.current.metrics}
-        known = {name: value for name, value in values.items() if value is not None}
-        for name in series.metrics - known.keys():
-            self._metric.remove(*labels, name)
-        for name, value in known.items():
-            self._metric.labels(*labels, name).set(value)
-        series.metrics = frozenset(known)
-
-    def _is_new_rollback(self, rollback_id: str) -> bool:
-        if rollback_id in self._rollback_ids:
-            return False
-        self._rollback_ids[rollback_id] = None
-        if len(self._rollback_ids) > REMEMBERED_ROLLBACKS:
-            self._rollback_ids.popitem(last=False)
-        return True
-
-
-def _is_true(status: ModelStatus, kind: ConditionType) -> bool:
-    return any(c.type is kind and c.status is ConditionStatus.TRUE for c in status.conditions)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    def _count(self, steps: Steps, status: ModelStatus) -> None:
+        rollbacks, rejections = steps.new_in(status)
+        for reason in rollbacks:
+            self._rollbacks.labels(reason.value).inc()
+        for reason in rejections:
+            self._rejections.labels(reason.value).inc()

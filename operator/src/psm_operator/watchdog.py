@@ -70,7 +70,7 @@ class Watchdog:
         self._watched_version = 0
         self._owed_since: float | None = None
         self._owed_version = 0
-        self._last_event = timer.time()
+        self._last_events: dict[str, float] = {}
 
     def renewed(self, resource_version: str) -> None:
         """The election read or wrote a renewal: the watch owes us the sight of it."""
@@ -85,21 +85,24 @@ class Watchdog:
         self._watched_version = max(self._watched_version, int(resource_version))
         self._owed_since = None if self._watched_version >= self._owed_version else self._timer.time()
 
-    def saw_event(self) -> None:
-        """Some watch delivered something."""
-        self._last_event = self._timer.time()
+    def saw_event(self, kind: str) -> None:
+        """The watch of a kind delivered something."""
+        self._last_events[kind] = self._timer.time()
 
-    @property
-    def watch_age_s(self) -> float:
-        """Seconds since a watch last delivered anything."""
-        return self._timer.time() - self._last_event
+    def watch_age_s(self, kind: str) -> float:
+        """Seconds since the watch of a kind last delivered anything; since our start if it never did."""
+        return self._timer.time() - self._last_events.get(kind, self._started)
 
     def complaints(self) -> tuple[str, ...]:
         """Why the process should be restarted; empty while it lives."""
         return tuple(filter(None, (self._watchers(), self._canary(), self._passes(), self._waits())))
 
+    def not_running(self, watchers: Iterable[str]) -> frozenset[str]:
+        """Those of the named watcher tasks that do not run."""
+        return frozenset(watchers) - frozenset(self._running())
+
     def _watchers(self) -> str | None:
-        dead = self._expected - frozenset(self._running())
+        dead = self.not_running(self._expected)
         if not dead or self._timer.time() - self._started < self._patience.start_s:
             return None
         return f"not running: {', '.join(sorted(dead))}; is the CRD installed, may the operator list and watch?"

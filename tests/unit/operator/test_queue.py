@@ -30,12 +30,19 @@ class Tally:
     """What the queue told telemetry."""
 
     adds: int = 0
+    ahead: list[int] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
     retries: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def queue_added(self) -> None:
+    def queue_added(self, ahead: int) -> None:
         """One more key."""
         self.adds += 1
+        self.ahead.append(ahead)
+
+    def queue_waited(self, seconds: float) -> None:
+        """One more key found a worker."""
+        self.waits.append(seconds)
 
     def queue_retried(self, why: str) -> None:
         """One more retry."""
@@ -303,3 +310,26 @@ async def test_ages_tell_how_long_keys_wait_and_passes_take() -> None:
         gate.set()
         await settle()
         assert (b.queue.longest_pass_s, b.queue.oldest_wait_s) == (0, 0)
+
+
+async def test_waiting_is_told_when_it_ends_and_a_closed_gate_is_not_waiting() -> None:
+    """A standby's keys may be days old when it takes over; neither telemetry nor the watchdog takes that for a jam."""
+    gate = asyncio.Event()
+
+    async def slow(_: ObjectRef) -> Done:
+        await gate.wait()
+        return Done()
+
+    async with bench(slow, workers=1, is_open=False) as b:
+        b.queue.add(A)
+        b.queue.add(B)
+        await b.timer.advance(86_400)
+        b.queue.open()
+        assert b.queue.oldest_wait_s == 0
+        await settle()
+        await b.timer.advance(3)
+        assert b.queue.oldest_wait_s == 3
+        gate.set()
+        await settle()
+        assert b.tally.ahead == [0, 1]
+        assert b.tally.waits == [0, 3]

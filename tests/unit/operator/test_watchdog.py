@@ -40,7 +40,7 @@ class Bench:
             version = str(int(self.timer.now))
             self.dog.renewed(version)
             if watched:
-                self.dog.saw_event()
+                self.dog.saw_event("Lease")
                 self.dog.saw_lease(version)
 
 
@@ -54,7 +54,8 @@ async def test_all_is_well(bench: Bench) -> None:
     """Ten minutes of renewals that the watch shows."""
     await bench.renew_for(600, watched=True)
     assert bench.dog.complaints() == ()
-    assert bench.dog.watch_age_s == 0
+    assert bench.dog.watch_age_s("Lease") == 0
+    assert bench.dog.watch_age_s("Service") == 600
 
 
 async def test_a_watcher_that_died_is_named(bench: Bench) -> None:

@@ -1,0 +1,254 @@
+"""Metrics of each model: one row of a table per sample, computed at the end of a pass, written out at a scrape.
+
+Used by `telemetry` alone. A model's rows are one value in one dictionary: when the model goes they all go, and no label
+set can outlive what it is about. Labels come from closed sets (phases, conditions, reasons, verdicts) and, for names of
+metrics, from the spec, which holds 32 at most. Ten thousand client objects of prometheus_client would take ten times
+the memory.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from psm_operator.api.status import ModelStatus, Rejection, Served
+from psm_operator.values import ObjectRef, Observation
+
+Row = tuple[tuple[str, ...], float]
+"""Values of a family's own labels, and the sample's value."""
+
+Read = Callable[[Observation, ModelStatus], Iterable[Row]]
+
+MODEL_LABELS = ("namespace", "name")
+
+MAX_METRICS = 32
+"""As many metrics as a spec may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric; its labels are the model's namespace and name, then its own."""
+
+    name: str
+    help_text: str
+    read: Read
+    labels: tuple[str, ...] = ()
+
+
+def _info(seen: Observation, _: ModelStatus) -> Iterator[Row]:
+    registry = seen.spec.registry
+    yield (registry.model_package_group_name, registry.region), 1
+
+
+def _phase(_: Observation, status: ModelStatus) -> Iterator[Row]:
+    if status.phase is not None:
+        yield (status.phase.value,), 1
+
+
+def _conditions(_: Observation, status: ModelStatus) -> Iterator[Row]:
+    for condition in status.conditions:
+        yield (condition.type.value, condition.status.value, condition.reason.value), 1
+
+
+def _is_true(kind: ConditionType) -> Read:
+    def read(_: Observation, status: ModelStatus) -> Iterator[Row]:
+        yield (), any(c.type is kind and c.status is ConditionStatus.TRUE for c in status.conditions)
+
+    return read
+
+
+def _version(which: str) -> Read:
+    def read(_: Observation, status: ModelStatus) -> Iterator[Row]:
+        found = getattr(status, which)
+        yield (), found.version if found is not None else 0
+
+    return read
+
+
+def _served_metrics(seen: Observation, status: ModelStatus) -> Iterator[tuple[str, str, str]]:
+    """Name, value and verdict of each metric of the served version that the spec names."""
+    names = {metric.name for metric in seen.spec.analysis.metrics[:MAX_METRICS]}
+    served: Served | None = status.current
+    for metric in served.metrics if served is not None else ():
+        if metric.name in names:
+            yield metric.name, metric.value, metric.verdict
+
+
+def _metric(seen: Observation, status: ModelStatus) -> Iterator[Row]:
+    for name, text, _ in _served_metrics(seen, status):
+        value = _number(text)
+        if value is not None:
+            yield (name,), value
+
+
+def _verdict(seen: Observation, status: ModelStatus) -> Iterator[Row]:
+    for name, _, verdict in _served_metrics(seen, status):
+        yield (name, verdict), 1
+
+
+def _thresholds(seen: Observation, _: ModelStatus) -> Iterator[Row]:
+    for metric in seen.spec.analysis.metrics[:MAX_METRICS]:
+        if metric.threshold is not None:
+            bounds = {"min": metric.threshold.min, "max": metric.threshold.max}
+            yield from (((metric.name, which), float(text)) for which, text in bounds.items() if text is not None)
+
+
+def _failures(seen: Observation, _: ModelStatus) -> Iterator[Row]:
+    for metric in seen.spec.analysis.metrics[:MAX_METRICS]:
+        yield (metric.name,), seen.evidence.metric_failures.get(metric.name, 0)
+
+
+def _failure_limit(seen: Observation, _: ModelStatus) -> Iterator[Row]:
+    yield (), seen.spec.analysis.failure_limit
+
+
+def _off_hours(_: Observation, status: ModelStatus) -> Iterator[Row]:
+    yield (), status.off_hours is not None
+
+
+def _last_rollback(_: Observation, status: ModelStatus) -> Iterator[Row]:
+    if status.rollback is not None:
+        yield (status.rollback.reason.value,), status.rollback.started_at.timestamp()
+
+
+def _last_rejection(_: Observation, status: ModelStatus) -> Iterator[Row]:
+    newest = max(status.rejected, key=lambda entry: entry.at, default=None)
+    if newest is not None:
+        yield (newest.reason.value,), newest.at.timestamp()
+
+
+def _last_pass(seen: Observation, _: ModelStatus) -> Iterator[Row]:
+    yield (), seen.now.timestamp()
+
+
+CONDITION = "psm_model_condition"
+STALLED = "psm_model_stalled"
+
+FAMILIES = (
+    Family("psm_model_info", "1; what a model follows.", _info, ("group", "region")),
+    Family("psm_model_phase", "1; the phase it is in.", _phase, ("phase",)),
+    Family(CONDITION, "1; its conditions as they are.", _conditions, ("type", "status", "reason")),
+    Family("psm_model_ready", "1 while condition Ready is True.", _is_true(ConditionType.READY)),
+    Family(STALLED, "1 while only a person can help.", _is_true(ConditionType.STALLED)),
+    Family("psm_model_version", "Version being served; 0 if none.", _version("current")),
+    Family("psm_model_stable_version", "Version that is the way back; 0 if none.", _version("stable")),
+    Family("psm_model_desired_version", "Version the policy would pick; 0 if none.", _version("desired")),
+    Family("psm_model_candidate_version", "Version on its way; 0 if none.", _version("candidate")),
+    Family("psm_model_metric", "Metric of the served version.", _metric, ("metric",)),
+    Family("psm_model_metric_verdict", "1; verdict on the served version.", _verdict, ("metric", "verdict")),
+    Family("psm_model_metric_threshold", "Bound of spec.analysis.", _thresholds, ("metric", "bound")),
+    Family("psm_model_metric_failures", "Failed verdicts in a row.", _failures, ("metric",)),
+    Family("psm_model_metric_failure_limit", "Failed verdicts in a row that end in a rollback.", _failure_limit),
+    Family("psm_model_off_hours", "1 while an off-hours window is in force.", _off_hours),
+    Family("psm_model_last_rollback_timestamp_seconds", "When its last rollback began.", _last_rollback, ("reason",)),
+    Family(
+        "psm_model_last_rejection_timestamp_seconds",
+        "When a version was last rejected, also by a rollback.",
+        _last_rejection,
+        ("reason",),
+    ),
+    Family("psm_model_last_pass_timestamp_seconds", "When it was last looked at.", _last_pass),
+)
+"""Every gauge of a model."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """What happened to one model while this process looked: what is known already, and how often something new came.
+
+    A rollback or a rejection that the status told of when this process first saw the model is old: another process
+    counted it. Whatever the status tells of later is new, whichever pass wrote it.
+    """
+
+    rollback_id: str | None
+    rejections: frozenset[tuple[int, float]]
+    rollbacks: int = 0
+    rejected: int = 0
+
+    @classmethod
+    def at_first_sight(cls, status: ModelStatus) -> "Steps":
+        """Nothing is new yet."""
+        return cls(_rollback_id(status), frozenset(_key(entry) for entry in status.rejected))
+
+    def new_in(self, status: ModelStatus) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+        """Reasons of rollbacks and of rejections that were not known; they are afterwards."""
+        rollbacks: tuple[Reason, ...] = ()
+        if status.rollback is not None and status.rollback.id != self.rollback_id:
+            rollbacks = (status.rollback.reason,)
+        fresh = [entry for entry in status.rejected if _key(entry) not in self.rejections]
+        rejections = tuple(entry.reason for entry in fresh if not _is_of_rollback(entry, status))
+        self.rollback_id = _rollback_id(status)
+        self.rejections = frozenset(_key(entry) for entry in status.rejected)
+        self.rollbacks += len(rollbacks)
+        self.rejected += len(rejections)
+        return rollbacks, rejections
+
+
+@dataclass(slots=True)
+class ModelSeries(Collector):
+    """Rows of every model that exists."""
+
+    rows: dict[ObjectRef, tuple[tuple[Row, ...], ...]] = field(default_factory=dict)
+    steps: dict[ObjectRef, Steps] = field(default_factory=dict)
+
+    def show(self, seen: Observation, status: ModelStatus) -> None:
+        """Replace a model's rows."""
+        self.rows[seen.ref] = tuple(tuple(family.read(seen, status)) for family in FAMILIES)
+
+    def show_unreadable(self, ref: ObjectRef, reason: Reason) -> None:
+        """Only a person can help; whatever else was known of it stays."""
+        stalled = ConditionType.STALLED.value
+        rows = dict(zip(FAMILIES, self.rows.get(ref, ((),) * len(FAMILIES)), strict=True))
+        told: dict[str, tuple[Row, ...]] = {STALLED: (((), 1.0),)}
+        for family, known in rows.items():
+            if family.name == CONDITION:
+                others = tuple(row for row in known if row[0][0] != stalled)
+                told[CONDITION] = (*others, ((stalled, ConditionStatus.TRUE.value, reason.value), 1.0))
+        self.rows[ref] = tuple(told.get(family.name, known) for family, known in rows.items())
+
+    def forget(self, ref: ObjectRef) -> None:
+        """The model is gone."""
+        self.rows.pop(ref, None)
+        self.steps.pop(ref, None)
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Every sample; may run in a thread of its own, beside passes that replace rows."""
+        models = tuple(self.rows.items())
+        for number, family in enumerate(FAMILIES):
+            gauges = GaugeMetricFamily(family.name, family.help_text, labels=(*MODEL_LABELS, *family.labels))
+            for ref, rows in models:
+                for labels, value in rows[number]:
+                    gauges.add_metric((ref.namespace, ref.name, *labels), value)
+            yield gauges
+        counted = tuple(self.steps.items())
+        rollbacks = CounterMetricFamily("psm_model_rollbacks", "Rollbacks of a model.", labels=MODEL_LABELS)
+        rejections = CounterMetricFamily(
+            "psm_model_rejections", "Candidates of a model that were rejected.", labels=MODEL_LABELS
+        )
+        for ref, steps in counted:
+            rollbacks.add_metric((ref.namespace, ref.name), steps.rollbacks)
+            rejections.add_metric((ref.namespace, ref.name), steps.rejected)
+        yield from (rollbacks, rejections)
+
+
+def _rollback_id(status: ModelStatus) -> str | None:
+    return status.rollback.id if status.rollback is not None else None
+
+
+def _key(entry: Rejection) -> tuple[int, float]:
+    return entry.version, entry.at.timestamp()
+
+
+def _is_of_rollback(entry: Rejection, status: ModelStatus) -> bool:
+    """Whether a rejection is the rollback's own: that version served."""
+    rollback = status.rollback
+    return rollback is not None and entry.version == rollback.from_ and entry.at == rollback.started_at
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
