@@ -1,3 +1,3 @@
 """Fixtures that every test folder may use."""
 
-pytest_plugins = ["cluster_fixtures", "e2e_fixtures"]
+pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record"]

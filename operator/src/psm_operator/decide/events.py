@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Stage
-from psm_operator.values import Action, Apply, Event, Observation
+from psm_operator.decide.plan import STAMP
+from psm_operator.decide.scene import is_rolling_back
+from psm_operator.values import Action, Apply, Event, Manifest, Observation
 
 FRESH = timedelta(minutes=10)
 
@@ -77,7 +79,7 @@ def _of_repairs(seen: Observation, status: ModelStatus, actions: tuple[Action, .
     is_settled = seen.status.observed_generation == seen.generation and release_of(seen.status) == release_of(status)
     if not is_settled:
         return []
-    repairs = [action for action in actions if isinstance(action, Apply)]
+    repairs = [action for action in actions if isinstance(action, Apply) and _was_written(seen, action.manifest)]
     return [
         Event(
             "Normal",
@@ -87,6 +89,19 @@ def _of_repairs(seen: Observation, status: ModelStatus, actions: tuple[Action, .
         )
         for action in repairs
     ]
+
+
+def _was_written(seen: Observation, manifest: Manifest) -> bool:
+    """Whether this very manifest had been written before; if not, a crash kept us from it, and nobody undid anything.
+
+    A live child tells by its stamp; one without was made anew by somebody. An absent one was there if the release was at rest.
+    """
+    live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
+    if live is not None:
+        was, wanted = ((it["metadata"].get("annotations") or {}).get(STAMP) for it in (live, manifest))
+        return was in (None, wanted)
+    candidate = seen.status.candidate
+    return not is_rolling_back(seen.status) and (candidate is None or candidate.stage is Stage.SOAKING)
 
 
 def release_of(status: ModelStatus) -> tuple[object, ...]:
