@@ -70,7 +70,11 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     clients.measure(telemetry)
     identity, cache = settings.lease.identity, WatchCache()
     recorder = EventRecorder(api, identity=identity, clock=clock, timer=timer, metrics=telemetry)
-    cluster = KubernetesCluster(api, cache, recorder)
+
+    def fence() -> None:
+        election.confirm()
+
+    cluster = KubernetesCluster(api, cache, recorder, fence)
 
     async def work(ref: ObjectRef) -> Result:
         return await reconcile(ref, deps)

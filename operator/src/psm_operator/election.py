@@ -129,6 +129,21 @@ class Election:
                 held = False
             self._judge(held=held)
 
+    def confirm(self) -> None:
+        """Refuse a write that another leader might have to suffer: the lease gates passes, this gates what a late one sends.
+
+        A process that was frozen for longer than the lease goes on in the middle of a pass, before its own renewals notice.
+
+        Raises:
+            Retryable: we do not lead, or the lease was not renewed within its renew deadline.
+        """
+        silent_s = self._timer.time() - self._renewed_at
+        if not self.is_leader:
+            raise Retryable(f"not written: lease {self._namespace}/{self._name} is not ours")
+        if silent_s >= self._times.renew_deadline_s:
+            message = f"not written: lease {self._namespace}/{self._name} was last renewed {silent_s:.1f} s ago"
+            raise Retryable(f"{message}, another process may lead")
+
     async def release(self) -> None:
         """Give the lease up, so that the next leader need not wait; best effort."""
         if not self.is_leader or self._seen is None:

@@ -7,20 +7,35 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from psm_operator.api.conditions import Reason
+from psm_operator.errors import Stalled
+
 Complaints = Callable[[], Sequence[str]]
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` while the block runs; yields the port, which matters when 0 was asked for."""
+async def serving(app: web.Application, host: str, port: int, setting: str) -> AsyncIterator[int]:
+    """Serve `app` while the block runs; yields the port, which matters when 0 was asked for.
+
+    Raises:
+        Stalled: the port cannot be had; `setting` is the variable that names another.
+    """
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        await _start(site, f"{host}:{port}", setting)
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+async def _start(site: web.TCPSite, where: str, setting: str) -> None:
+    try:
+        await site.start()
+    except OSError as err:
+        message = f"cannot listen on {where}: {err.strerror}; end what listens there, or set {setting} to another port"
+        raise Stalled(Reason.DEPENDENCY_UNAVAILABLE, message) from err
 
 
 def probes(alive: Complaints, ready: Complaints) -> web.Application:

@@ -21,7 +21,7 @@ from psm_operator.election import Election, LeadershipLost
 from psm_operator.errors import OperatorError
 from psm_operator.polls import SharedPolls
 from psm_operator.queue import WorkQueue
-from psm_operator.settings import Settings
+from psm_operator.settings import PREFIX, Settings
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import ObjectRef
 from psm_operator.watchdog import Watchdog
@@ -83,10 +83,12 @@ class Runtime:
         async with AsyncExitStack() as stack:
             server = parts.settings.server
             probes = health.probes(parts.watchdog.complaints, self.not_ready)
-            self.ports.health = await stack.enter_async_context(health.serving(probes, server.host, server.health_port))
+            self.ports.health = await stack.enter_async_context(
+                health.serving(probes, server.host, server.health_port, f"{PREFIX}HEALTH_PORT")
+            )
             metrics = health.metrics(parts.telemetry.exposition)
             self.ports.metrics = await stack.enter_async_context(
-                health.serving(metrics, server.host, server.metrics_port)
+                health.serving(metrics, server.host, server.metrics_port, f"{PREFIX}METRICS_PORT")
             )
             essential = {
                 asyncio.create_task(parts.queue.run(), name="queue"),

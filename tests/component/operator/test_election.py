@@ -12,6 +12,7 @@ from psm_operator.adapters.kinds import LEASE
 from psm_operator.adapters.kube_api import KubeApi
 from psm_operator.adapters.memory import MemoryClock
 from psm_operator.election import Election, LeadershipLost, LeaseTimes
+from psm_operator.errors import Retryable
 from psm_operator.values import Manifest
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
@@ -198,3 +199,17 @@ async def test_renewals_are_reported_with_their_resource_version(candidate: Cand
     assert not await leads_within(standby, 0.2)
     assert len(written) == 1
     assert read == written
+
+
+async def test_nothing_is_written_once_another_might_lead(candidate: Candidate, timer: HandTimer) -> None:
+    """The fence of every write: shut before we lead, shut when the renew deadline has passed, open in between."""
+    leader = candidate("first")
+    with pytest.raises(Retryable, match="is not ours"):
+        leader.confirm()
+    await leader.acquire()
+    leader.confirm()
+    await timer.advance(9.9)
+    leader.confirm()
+    await timer.advance(0.1)
+    with pytest.raises(Retryable, match=r"last renewed 10\.0 s ago"):
+        leader.confirm()

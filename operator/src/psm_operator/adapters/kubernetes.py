@@ -5,6 +5,7 @@ in one namespace, when somebody needs to know why they are not ready.
 """
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -26,12 +27,19 @@ BAD: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY,
 
 
 class KubernetesCluster:
-    """Implements `ports.Cluster`."""
+    """Implements `ports.Cluster`.
 
-    def __init__(self, api: KubeApi, cache: WatchCache, recorder: EventRecorder) -> None:
+    Args:
+        fence: called right before every write; raises `Retryable` when another process may lead by now.
+    """
+
+    def __init__(
+        self, api: KubeApi, cache: WatchCache, recorder: EventRecorder, fence: Callable[[], None] = lambda: None
+    ) -> None:
         self._api = api
         self._cache = cache
         self._recorder = recorder
+        self._fence = fence
 
     async def model(self, ref: ObjectRef) -> Manifest | None:
         """A fresh read of the custom resource."""
@@ -59,6 +67,7 @@ class KubernetesCluster:
         ref = ObjectRef(metadata["namespace"], metadata["name"])
         query = {"fieldManager": field_manager, "force": "true"}
         path = resource.path(ref.namespace, ref.name)
+        self._fence()
         try:
             live = await self._api.send("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
         except Refusal as err:
@@ -70,6 +79,7 @@ class KubernetesCluster:
         """Delete one object if it still has `uid`; its own dependents follow in the background."""
         resource = BY_KIND[api_version, kind]
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        self._fence()
         try:
             answer = await self._api.send("DELETE", resource.path(ref.namespace, ref.name), body=body)
         except Refusal as err:
@@ -87,6 +97,7 @@ class KubernetesCluster:
         ]
         path = MODEL.path(ref.namespace, ref.name, "status")
         query = {"fieldManager": FIELD_MANAGER}
+        self._fence()
         try:
             return await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
         except Refusal as err:
@@ -98,6 +109,7 @@ class KubernetesCluster:
 
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
         """Record a Kubernetes Event, once per key."""
+        self._fence()
         await self._recorder.record(ref, uid, event)
 
     # --- for the runtime ------------------------------------------------------------------------------------------
