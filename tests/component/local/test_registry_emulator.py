@@ -4,10 +4,13 @@ Sources: [B] botocore's service model, [A] the ACK SageMaker controller, [C] cod
 documentation, [I] inference that nobody has checked on AWS.
 """
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -118,6 +121,24 @@ def test_a_group_may_be_named_by_its_arn(sagemaker: Any) -> None:
     assert sagemaker.describe_model_package_group(ModelPackageGroupName=arn)["ModelPackageGroupName"] == GROUP
     listed = sagemaker.list_model_packages(ModelPackageGroupName=arn)["ModelPackageSummaryList"]
     assert [summary["ModelPackageArn"] for summary in listed] == [package]
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        ("arn:aws:sagemaker:eu-west-1:123456789012:model-package-group/price-sensitivity", "ValidationException"),
+        (
+            "arn:aws:sagemaker:ap-southeast-1:222222222222:model-package-group/price-sensitivity",
+            "AccessDeniedException",
+        ),
+    ],
+    ids=["of another region", "of another account"],
+)
+def test_an_arn_reaches_no_other_region_and_no_other_account(sagemaker: Any, arn: str, code: str) -> None:
+    """The group of the same name here is not meant [C for the region, I for the account]."""
+    with pytest.raises(ClientError) as refused:
+        sagemaker.list_model_packages(ModelPackageGroupName=arn)
+    assert code_of(refused.value) == code
 
 
 def test_a_client_token_makes_registration_idempotent(sagemaker: Any) -> None:
@@ -268,3 +289,80 @@ def test_an_operation_that_is_missing_is_named(sagemaker: Any, registry: Emulato
     with pytest.raises(ClientError, match="does not have GetModelPackageGroupPolicy"):
         sagemaker.get_model_package_group_policy(ModelPackageGroupName=GROUP)
     assert "GetModelPackageGroupPolicy" in registry.missing()
+
+
+@pytest.fixture
+def told(registry: EmulatorControl) -> Callable[[], list[dict[str, Any]]]:
+    """What EventBridge sent to a queue since it was asked last; a rule for the group's events feeds it."""
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local-secret"}
+    sqs, events = (
+        boto3.client(name, endpoint_url=registry.url, region_name="ap-southeast-1", **keys)
+        for name in ("sqs", "events")
+    )
+    queue = sqs.create_queue(QueueName="registry-events")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Model Package State Change"]}
+    events.put_rule(Name="registry", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="registry", Targets=[{"Id": "queue", "Arn": arn}])
+
+    def ask() -> list[dict[str, Any]]:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in messages]
+
+    return ask
+
+
+def test_a_new_package_is_told_to_eventbridge(sagemaker: Any, told: Callable[[], list[dict[str, Any]]]) -> None:
+    """Source, detail type, region, ARN and the described package [D]; moto leaves the account to the ARN."""
+    arn = register(sagemaker)
+    [event] = told()
+    assert (event["source"], event["detail-type"]) == ("aws.sagemaker", "SageMaker Model Package State Change")
+    assert (event["region"], event["resources"]) == ("ap-southeast-1", [arn])
+    detail = event["detail"]
+    assert (detail["ModelPackageGroupName"], detail["ModelPackageVersion"]) == (GROUP, 1)
+    assert detail["ModelApprovalStatus"] == "PendingManualApproval"
+    assert "UpdatedModelPackageFields" not in detail
+
+
+def test_an_update_is_told_with_the_fields_that_changed(
+    sagemaker: Any, told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """UpdatedModelPackageFields [C]; metadata alone tells the approval that was there before [C]; sometimes twice [D]."""
+    arn = register(sagemaker)
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"psm.live.accuracy": "0.7"})
+    details = [event["detail"] for event in told()]
+    seen = [(detail.get("UpdatedModelPackageFields"), detail["ModelApprovalStatus"]) for detail in details]
+    metadata = (["CustomerMetadataProperties"], "Approved")
+    assert seen == [(None, "PendingManualApproval"), (["ModelApprovalStatus"], "Approved"), metadata, metadata]
+
+
+def test_a_rule_without_its_queue_does_not_fail_the_update(registry: EmulatorControl, sagemaker: Any) -> None:
+    """EventBridge drops what it cannot deliver; SageMaker does not wait for it [I]."""
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local-secret"}
+    events = boto3.client("events", endpoint_url=registry.url, region_name="ap-southeast-1", **keys)
+    events.put_rule(Name="registry", EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
+    gone = "arn:aws:sqs:ap-southeast-1:123456789012:gone"
+    events.put_targets(Rule="registry", Targets=[{"Id": "queue", "Arn": gone}])
+    assert register(sagemaker)
+
+
+@pytest.mark.parametrize(("service", "operation"), [("sts", "GetCallerIdentity"), ("cloudwatch", "ListMetrics")])
+def test_an_operation_may_be_refused_with_a_code(registry: EmulatorControl, service: str, operation: str) -> None:
+    """In the query protocol and in JSON; other operations pass, and both are counted."""
+    client = boto3.client(
+        service,
+        endpoint_url=registry.url,
+        region_name="ap-southeast-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local-secret",  # noqa: S106  # the emulator checks none
+    )
+    method = getattr(client, xform_name(operation))
+    registry.set_faults(refused={operation: "AccessDenied"})
+    with pytest.raises(ClientError) as refused:
+        method()
+    assert code_of(refused.value) == "AccessDenied"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    registry.set_faults(refused={"AnotherOperation": "AccessDenied"})
+    method()
+    assert registry.calls()[operation] == 2

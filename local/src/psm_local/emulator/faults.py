@@ -1,8 +1,9 @@
 """Faults on demand and a log of calls, in front of the emulator (WSGI middleware).
 
 PUT /__faults    {"throttle_rps": 5, "error_rate": {"DescribeModelPackage": 0.5}, "latency_ms": 200,
-                  "stale_list": true, "outage": false, "naming": "price-"}; an empty object heals everything
-GET /__calls     {"DescribeModelPackage": 12, …}; DELETE forgets them and what was missing
+                  "stale_list": true, "outage": false, "refused": {"AssumeRole": "AccessDenied"},
+                  "naming": "price-"}; an empty object heals everything
+GET /__calls     {"DescribeModelPackage": 12, "S3.GET": 3, …}; DELETE forgets them and what was missing
 GET /__missing   operations that were asked for and that the emulator lacks
 GET /__health    204
 """
@@ -16,12 +17,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Request, Response
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _JSON = "application/x-amz-json-1.1"
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Faults:
     """List operations answer what they answered before (or first) while this holds."""
     outage: bool = False
     """Every call fails with ServiceUnavailable."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Operation (or `*`) -> error code that all its calls get, as 403 if it begins with AccessDenied, else as 400."""
     naming: str = ""
     """Only calls whose body has this text in it, such as a group's name, meet these faults; empty: every call."""
 
@@ -59,18 +64,25 @@ class FaultyApp:
         request = Request(environ)
         if request.path.startswith("/__"):
             return self._control(request)(environ, start_response)
-        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        operation = _operation_of(request)
         if not operation:
-            return self._app(environ, start_response)
+            return self._pass_on(request)(environ, start_response)
         body = request.get_data()
         with self._lock:
             self._calls[operation] += 1
             faults = self._faults if self._faults.naming.encode() in body else Faults()
-            fault = self._fault(operation, faults)
+            fault = self._fault(operation, faults, is_query=request.mimetype == _FORM)
         if faults.latency_ms:
             time.sleep(faults.latency_ms / 1000)
         answer = fault or self._answer(operation, request, faults)
         return answer(environ, start_response)
+
+    def _pass_on(self, request: Request) -> WsgiApp:
+        """What is no operation by name; S3's requests are counted by method."""
+        if "X-Amz-Content-Sha256" in request.headers:
+            with self._lock:
+                self._calls[f"S3.{request.method}"] += 1
+        return self._app
 
     def _control(self, request: Request) -> Response:
         with self._lock:
@@ -99,16 +111,19 @@ class FaultyApp:
             self._listed.clear()
         return Response(status=204)
 
-    def _fault(self, operation: str, faults: Faults) -> Response | None:
+    def _fault(self, operation: str, faults: Faults, *, is_query: bool) -> Response | None:
         """Return the answer that a fault dictates; None lets the call through. Called with the lock held."""
         if faults.outage:
-            return _error(503, "ServiceUnavailable", "The service is unavailable (fault on demand)")
+            return _error(503, "ServiceUnavailable", "The service is unavailable (fault on demand)", is_query=is_query)
         if faults.throttle_rps is not None and self._is_throttled(faults.throttle_rps):
-            return _error(400, "ThrottlingException", "Rate exceeded")
+            return _error(400, "ThrottlingException", "Rate exceeded", is_query=is_query)
+        if (code := faults.refused.get(operation, faults.refused.get("*"))) is not None:
+            status = 403 if code.startswith("AccessDenied") else 400
+            return _error(status, code, f"{operation} is refused (fault on demand)", is_query=is_query)
         rate = faults.error_rate.get(operation, faults.error_rate.get("*", 0.0))
         count = self._calls[operation]
         if int(count * rate) > int((count - 1) * rate):
-            return _error(500, "InternalFailure", "Internal failure (fault on demand)")
+            return _error(500, "InternalFailure", "Internal failure (fault on demand)", is_query=is_query)
         return None
 
     def _is_throttled(self, per_second: float) -> bool:
@@ -143,8 +158,21 @@ class FaultyApp:
         return _error(501, "EmulatorLacksAction", f"the emulator does not have {operation}")
 
 
-def _error(status: int, code: str, message: str) -> Response:
+def _operation_of(request: Request) -> str:
+    """What a request asks for, in the JSON and in the query protocol; empty for REST, which S3 speaks."""
+    target: str = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+    if target or request.mimetype != _FORM:
+        return target
+    request.get_data(cache=True, parse_form_data=False)
+    actions: list[str] = parse_qs(request.get_data().decode(errors="replace")).get("Action", [""])
+    return actions[0]
+
+
+def _error(status: int, code: str, message: str, *, is_query: bool = False) -> Response:
+    headers = {"x-amzn-RequestId": "fault", "x-amzn-ErrorType": code}
+    if is_query:
+        text = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        body = f"<ErrorResponse>{text}<RequestId>fault</RequestId></ErrorResponse>"
+        return Response(body, status=status, mimetype="text/xml", headers=headers)
     body = json.dumps({"__type": code, "message": message})
-    return Response(
-        body, status=status, mimetype=_JSON, headers={"x-amzn-RequestId": "fault", "x-amzn-ErrorType": code}
-    )
+    return Response(body, status=status, mimetype=_JSON, headers=headers)

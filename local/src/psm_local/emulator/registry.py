@@ -10,11 +10,14 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker import urls
 from moto.sagemaker.exceptions import ConflictException, ValidationError
 from moto.sagemaker.models import ModelPackage
 from moto.sagemaker.responses import SageMakerResponse
+
+from psm_local.emulator import events
 
 _LOCK = threading.RLock()  # moto's backends are plain dictionaries and the server has threads
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -28,10 +31,25 @@ _KEPT = (
     "ManagedStorageType",
 )
 _KEPT_ON_UPDATE = ("SourceUri", "ModelLifeCycle", "ModelCard", "ModelPackageRegistrationType")
+_TOLD = (
+    "ModelApprovalStatus",
+    "ApprovalDescription",
+    "CustomerMetadataProperties",
+    "InferenceSpecification",
+    *_KEPT_ON_UPDATE,
+)
+_TOLD_TWICE = 3
+"""Every third change is told twice: often enough for a test, at known places."""
 _MAX_METADATA = 50  # [B] CustomerMetadataMap
 _MAX_KEY = 128  # [B] CustomerMetadataKey
 _MAX_VALUE = 256  # [B] CustomerMetadataValue
 _MAX_RESULTS = 100  # [B] MaxResults
+
+
+class NotSharedError(ServiceException):
+    """Another account's resource, without a policy that shares it."""
+
+    code = "AccessDeniedException"
 
 
 @dataclass
@@ -41,6 +59,7 @@ class _Memory:
     last_version: dict[str, int] = field(default_factory=dict)
     by_token: dict[str, str] = field(default_factory=dict)
     kept: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: int = 0
 
 
 class RegistryResponse(SageMakerResponse):
@@ -50,8 +69,17 @@ class RegistryResponse(SageMakerResponse):
         """Return a request parameter; a group may be named by its ARN everywhere [B pattern]."""
         value = super()._get_param(param_name, if_none)
         if param_name == "ModelPackageGroupName" and isinstance(value, str) and value.startswith("arn:"):
-            return value.rpartition("/")[2]
+            return self._own_group(value)
         return value
+
+    def _own_group(self, arn: str) -> str:
+        """The name in an ARN of this region [C] and account: another account's is not shared with us [I]."""
+        region, account = arn.split(":")[3:5]
+        if region != self.sagemaker_backend.region_name:
+            raise ValidationError(f"ARN should be scoped to correct region: {self.sagemaker_backend.region_name}")
+        if account != self.sagemaker_backend.account_id:
+            raise NotSharedError(f"User of account {self.sagemaker_backend.account_id} is not authorized on {arn}")
+        return arn.rpartition("/")[2]
 
     @property
     def _memory(self) -> _Memory:
@@ -88,6 +116,7 @@ class RegistryResponse(SageMakerResponse):
             self._memory.kept[package.arn] = self._given(_KEPT)
             if token:
                 self._memory.by_token[token] = package.arn
+            self._tell(package, [])
             return ActionResult({"ModelPackageArn": package.arn})
 
     def describe_model_package(self) -> ActionResult:
@@ -121,6 +150,7 @@ class RegistryResponse(SageMakerResponse):
                 package.add_additional_inference_specifications(more)
             self._memory.kept.setdefault(package.arn, {}).update(self._given(_KEPT_ON_UPDATE))
             package.modifications_done()
+            self._tell(package, [name for name in _TOLD if self._get_param(name) is not None])
             return ActionResult({"ModelPackageArn": package.arn})
 
     def delete_model_package(self) -> EmptyResult:
@@ -181,6 +211,12 @@ class RegistryResponse(SageMakerResponse):
             **self._memory.kept.get(package.arn, {}),
             "ModelPackageStatusDetails": details,
         }
+
+    def _tell(self, package: ModelPackage, updated: list[str]) -> None:
+        backend, memory = self.sagemaker_backend, self._memory
+        memory.told += 1
+        times = 2 if memory.told % _TOLD_TWICE == 0 else 1
+        events.tell(backend.account_id, backend.region_name, self._described(package), updated, times=times)
 
     def _merged_metadata(self, package: ModelPackage) -> dict[str, str] | None:
         given = self._get_param("CustomerMetadataProperties") or {}
