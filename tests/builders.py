@@ -31,7 +31,7 @@ def desired_model(
     *,
     serving: int | None = 17,
     candidate: int | None = None,
-    scale_to_zero: bool = False,
+    held_at: int | None = None,
     replicas_hint: int | None = None,
     defaults: PredictorDefaults = DEFAULTS,
     ref: ObjectRef = ObjectRef("mlops", "uk-grocery"),  # noqa: B008  # frozen
@@ -44,7 +44,7 @@ def desired_model(
         spec=model_spec(**fields),
         serving=None if serving is None else serve_target(serving),
         candidate=None if candidate is None else serve_target(candidate),
-        scale_to_zero=scale_to_zero,
+        held_at=held_at,
         replicas_hint=replicas_hint,
         defaults=defaults,
     )

@@ -36,7 +36,7 @@ CASES: dict[str, dict[str, Any]] = {
     "pinned": {"version": {"pin": 3}, "serving": 3},
     "ingress-tls": {"networking": {"ingress": INGRESS}},
     "fixed-size": {"replicas": 3, "disruption": {"maxUnavailable": "25%"}},
-    "scaled-to-zero": {"scale_to_zero": True},
+    "scaled-to-zero": {"held_at": 0},
     "candidate": {"serving": 17, "candidate": 18},
     "nothing-served": {"serving": None},
     "local-endpoints": {"defaults": LOCAL, "networking": {"networkPolicy": {"allowFrom": [{"podSelector": {}}]}}},

@@ -62,7 +62,7 @@ def wanted(draw: st.DrawFn) -> tuple[Manifest, ...]:
     model = desired_model(
         serving=draw(VERSIONS),
         candidate=draw(VERSIONS),
-        scale_to_zero=draw(st.booleans()),
+        held_at=draw(st.one_of(st.none(), st.integers(0, 3))),
         replicas_hint=draw(st.one_of(st.none(), st.integers(0, 50))),
         predictor=draw(PREDICTORS),
         networking=draw(NETWORKS),

@@ -112,7 +112,7 @@ async def test_an_unreadable_metric_is_neither_pass_nor_fail(world: World) -> No
     assert world.serving == 1
     healthy = world.condition(ConditionType.METRICS_HEALTHY)
     assert healthy is not None
-    assert (healthy.status, healthy.reason) == (ConditionStatus.UNKNOWN, Reason.METRIC_INCONCLUSIVE)
+    assert (healthy.status, healthy.reason) == (ConditionStatus.UNKNOWN, Reason.METRICS_UNREADABLE)
 
 
 async def test_a_metric_name_that_does_not_exist_holds_the_candidate_and_names_what_exists(world: World) -> None:

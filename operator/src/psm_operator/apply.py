@@ -67,7 +67,9 @@ def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
 async def _apply(seen: Observation, manifest: Manifest, cluster: Cluster) -> None:
     live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
     if live is not None and must_hand_over_replicas(manifest, live):
-        await cluster.apply(_replicas_only(live), field_manager=REPLICAS_MANAGER)
+        handed = await cluster.apply(_replicas_only(live), field_manager=REPLICAS_MANAGER)
+        version = handed["metadata"]["resourceVersion"]
+        manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
     await cluster.apply(manifest)
 
 
@@ -87,6 +89,6 @@ def _replicas_only(live: Manifest) -> Manifest:
     return {
         "apiVersion": live["apiVersion"],
         "kind": live["kind"],
-        "metadata": {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]},
+        "metadata": {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")},
         "spec": {"replicas": live["spec"]["replicas"]},
     }

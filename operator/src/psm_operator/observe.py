@@ -9,9 +9,10 @@ from psm_operator.api.conditions import Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
+from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.rollback import earlier_versions
 from psm_operator.decide.scene import serving_target
-from psm_operator.decide.verdict import fold_evidence, is_doubted
+from psm_operator.decide.verdict import metric_queries
 from psm_operator.deps import Deps
 from psm_operator.errors import Stalled
 from psm_operator.values import (
@@ -62,7 +63,12 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
     group = group_of(spec)
     view = deps.polls.view(group)
     deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions_in_play(status, spec, view))
-    evidence = _gather_evidence(ref, spec, status, view, deps)
+    queries = metric_queries(spec.analysis)
+    deps.live_metrics.watch(ref, group.region, group.role_arn, queries, spec.interval_s)
+    readings = deps.live_metrics.readings(ref) if queries else {}
+    evidence = deps.evidence.get(ref, Evidence())
+    if isinstance(view, Snapshot):
+        evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)
     children = await deps.cluster.children(ref, uid)
     serving, candidate, artifacts = await asyncio.gather(
         _workload(ref, SERVING, children.get(("Deployment", ref.name)), deps),
@@ -84,6 +90,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         now=deps.clock.now().replace(microsecond=0),
         annotations=model["metadata"].get("annotations") or {},
         resource_version=model["metadata"]["resourceVersion"],
+        readings=readings,
     )
 
 
@@ -98,7 +105,8 @@ def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:
 
 def group_of(spec: ModelSpec) -> GroupRef:
     """The model package group that a spec follows."""
-    return GroupRef(name=spec.registry.model_package_group_name, region=spec.registry.region)
+    registry = spec.registry
+    return GroupRef(registry.model_package_group_name, registry.region, registry.role_arn)
 
 
 def versions_in_play(status: ModelStatus, spec: ModelSpec, view: RegistryView) -> frozenset[int]:
@@ -112,21 +120,11 @@ def versions_in_play(status: ModelStatus, spec: ModelSpec, view: RegistryView) -
     if isinstance(view, Snapshot):
         rejected = {entry.version for entry in status.rejected}
         approved = (row.version for row in view.summaries if row.approval is Approval.APPROVED)
-        newest = next((version for version in approved if version not in rejected), None)
+        admitted = (version for version in approved if spec.version.admits(version))
+        newest = next((version for version in admitted if version not in rejected), None)
         versions |= {newest} if newest is not None else set()
         versions &= {row.version for row in view.summaries}
     return frozenset(versions)
-
-
-def _gather_evidence(ref: ObjectRef, spec: ModelSpec, status: ModelStatus, view: RegistryView, deps: Deps) -> Evidence:
-    before = deps.evidence.get(ref, Evidence())
-    if not isinstance(view, Snapshot):
-        return before
-    serving = serving_target(status)
-    stable = status.stable.version if status.stable is not None else None
-    version = serving.version if serving is not None else None
-    deps.evidence[ref] = fold_evidence(before, view, version, spec.analysis, stable)
-    return deps.evidence[ref]
 
 
 async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps: Deps) -> Workload | None:

@@ -233,6 +233,8 @@ class Evidence:
         revoked_since, revoked_until: first and last of an unbroken run of reads in which its approval was withdrawn.
         invalid_data_reads: reads in a row that said its data validation failed.
         metric_failures: metric name -> Fail verdicts in a row.
+        metric_errors: metric name -> reads in a row that failed.
+        datapoints: metric name -> the last datapoint of CloudWatch that was counted.
     """
 
     poll: int = 0
@@ -241,6 +243,8 @@ class Evidence:
     revoked_until: datetime | None = None
     invalid_data_reads: int = 0
     metric_failures: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    metric_errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    datapoints: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,7 @@ class Observation:
         children: live child objects we own, by (kind, name).
         serving, candidate: the two Deployments' truth; None when absent.
         artifacts: version -> artifact, for every version in play.
+        readings: what CloudWatch last said to each query of the spec; absent if it was not asked yet.
     """
 
     ref: ObjectRef
@@ -267,6 +272,7 @@ class Observation:
     now: datetime
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     resource_version: str = ""
+    readings: Mapping[MetricQuery, MetricReading] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +287,11 @@ class ServeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Server-side apply of one manifest, and why."""
+    """Server-side apply of one manifest, and why.
+
+    Attributes:
+        manifest: bears the resourceVersion of the live object, if there is one: a stale plan must not undo a newer one.
+    """
 
     manifest: Manifest
     reason: str
@@ -330,12 +340,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One metric of one version, judged."""
+    """One metric of one version, judged.
+
+    Attributes:
+        at: the datapoint judged, if the value was measured and not registered.
+    """
 
     metric: str
     outcome: "Outcome"
     value: Decimal | None
     message: str
+    at: datetime | None = None
 
 
 class Outcome(StrEnum):

@@ -158,7 +158,7 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing served": {"serving": None},
     "a candidate": {"candidate": 18},
     "a fixed size": {"replicas": 3, "disruption": {"maxUnavailable": "25%"}},
-    "no replica": {"scale_to_zero": True},
+    "no replica": {"held_at": 0},
     "every kind of metric": {"autoscaling": {"metrics": METRICS, "behavior": BEHAVIOR}},
     "no metric": {"autoscaling": {"metrics": []}},
     "quantities in odd spellings": {

@@ -169,8 +169,8 @@ def test_an_image_of_the_spec_wins_over_the_default() -> None:
         ({"replicas_hint": 60}, 10),
         ({"replicas": 3}, 3),
         ({"replicas": 0}, 0),
-        ({"scale_to_zero": True}, 0),
-        ({"scale_to_zero": True, "replicas": 3}, 0),
+        ({"held_at": 0}, 0),
+        ({"held_at": 0, "replicas": 3}, 0),
     ],
 )
 def test_the_size_a_deployment_starts_with(changes: dict[str, Any], expected: int) -> None:
@@ -180,7 +180,7 @@ def test_the_size_a_deployment_starts_with(changes: dict[str, Any], expected: in
 
 def test_an_autoscaler_cannot_hold_zero() -> None:
     """At zero there is none; it would set the size back."""
-    assert "HorizontalPodAutoscaler" not in built(scale_to_zero=True)
+    assert "HorizontalPodAutoscaler" not in built(held_at=0)
 
 
 def test_autoscaling_is_passed_on_verbatim() -> None:

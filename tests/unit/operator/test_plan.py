@@ -143,7 +143,7 @@ def test_the_size_belongs_to_the_autoscaler() -> None:
 
 def test_an_autoscaled_deployment_at_zero_is_woken() -> None:
     """An autoscaler does nothing at zero, so nobody else would."""
-    live = applied(desired(scale_to_zero=True))
+    live = applied(desired(held_at=0))
     assert live[KEY]["spec"]["replicas"] == 0
     assert reasons(actions(desired(), live)) == [
         ("Deployment", "spec.replicas is 0, want 2"),

@@ -119,6 +119,11 @@ class MemoryCluster:
         if refusal is not None:
             raise Stalled(Reason.CHILD_REJECTED, f"{key[0]} {key[1]}/{key[2]} is refused by the API server: {refusal}")
         live = self._objects.get(key)
+        if "resourceVersion" in meta:
+            if live is None or live["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+                raise Retryable(f"{key[0]} {key[1]}/{key[2]} was written by somebody else meanwhile; reading it again")
+            kept = {name: value for name, value in meta.items() if name != "resourceVersion"}
+            manifest = {**manifest, "metadata": kept}
         if live is None:
             self._insert(key, manifest)
             self.writes.append(f"create {key[0]}/{key[2]}")

@@ -1,15 +1,14 @@
 """The decision as a whole: settle the release, say what the children should be, and sum it up for people."""
 
-from psm_operator.api.policy import OnApprovalRevoked, OnNoTarget
 from psm_operator.api.status import ModelStatus, Served, Stage
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
 from psm_operator.decide.plan import actions
 from psm_operator.decide.release import settle
 from psm_operator.decide.rollback import Blocked, rollback_decision
 from psm_operator.decide.scene import serving_target
+from psm_operator.decide.sizing import held_at, size_to_start_with
 from psm_operator.decide.summary import summarise
 from psm_operator.decide.timing import refresh_registry_after_s, requeue_after_s
-from psm_operator.decide.verdict import is_revocation_confirmed
 from psm_operator.values import Observation, Plan, ServeTarget
 
 
@@ -44,22 +43,10 @@ def desired_model(
         spec=seen.spec,
         serving=_serve_target(serving_target(release)),
         candidate=_serve_target(candidate) if proves and seen.spec.rollout.verification.enabled else None,
-        scale_to_zero=is_scaled_to_zero(seen, release, blocked),
-        replicas_hint=seen.status.replicas,
+        held_at=held_at(seen, release, blocked),
+        replicas_hint=size_to_start_with(seen, release),
         defaults=defaults,
     )
-
-
-def is_scaled_to_zero(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> bool:
-    """Whether policy prefers no answer to an answer of the version that serves."""
-    if blocked is not None and seen.spec.rollback.on_no_target is OnNoTarget.SCALE_TO_ZERO:
-        return True
-    serving = serving_target(release)
-    is_revoked = (
-        serving is not None and seen.evidence.version == serving.version and is_revocation_confirmed(seen.evidence)
-    )
-    is_automatic = seen.spec.version.pin is None
-    return is_revoked and is_automatic and seen.spec.rollback.on_approval_revoked is OnApprovalRevoked.SCALE_TO_ZERO
 
 
 def _serve_target(served: Served | None) -> ServeTarget | None:

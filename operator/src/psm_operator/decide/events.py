@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Stage
-from psm_operator.decide.plan import STAMP
+from psm_operator.decide.plan import AUTOSCALER, STAMP
 from psm_operator.decide.scene import is_rolling_back
 from psm_operator.values import Action, Apply, Event, Manifest, Observation
 
@@ -96,6 +96,8 @@ def _was_written(seen: Observation, manifest: Manifest) -> bool:
 
     A live child tells by its stamp; one without was made anew by somebody. An absent one was there if the release was at rest.
     """
+    if _is_resized(seen, manifest):
+        return False
     live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
     if live is not None:
         was, wanted = ((it["metadata"].get("annotations") or {}).get(STAMP) for it in (live, manifest))
@@ -104,7 +106,17 @@ def _was_written(seen: Observation, manifest: Manifest) -> bool:
     return not is_rolling_back(seen.status) and (candidate is None or candidate.stage is Stage.SOAKING)
 
 
+def _is_resized(seen: Observation, manifest: Manifest) -> bool:
+    """Whether off-hours, or a policy that prefers no answer, change the size or bring the autoscaler back."""
+    if manifest["metadata"]["name"] != seen.ref.name or manifest["kind"] not in {"Deployment", AUTOSCALER}:
+        return False
+    live = seen.children.get(("Deployment", seen.ref.name))
+    sizes = [it["spec"].get("replicas") for it in (manifest, live) if it is not None]
+    return seen.status.off_hours is not None or 0 in sizes
+
+
 def release_of(status: ModelStatus) -> tuple[object, ...]:
     """The part of a status that a crash must not lose: what serves, what is on its way, what was rejected and what happened."""
     current = status.current.version if status.current is not None else None
-    return status.candidate, current, status.stable, status.rollback, status.rejected, status.history
+    moved = (status.candidate, current, status.stable, status.rollback, status.rejected, status.history)
+    return *moved, status.off_hours, status.last_handled_rollback

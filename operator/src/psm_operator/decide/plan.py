@@ -35,7 +35,8 @@ def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manife
         for key, manifest in sorted(live.items())
         if key not in wanted and not _is_going(manifest)
     )
-    targets = (manifest["spec"]["scaleTargetRef"] for manifest in desired if manifest["kind"] == AUTOSCALER)
+    autoscalers = (manifest for manifest in desired if manifest["kind"] == AUTOSCALER and _key(manifest) in live)
+    targets = (manifest["spec"]["scaleTargetRef"] for manifest in autoscalers)
     scaled = {(target["kind"], target["name"]) for target in targets}
     writes = (_writes(manifest, live.get(_key(manifest)), scaled) for manifest in desired)
     # An autoscaler goes first, or it would undo the size that the Deployment is given next.
@@ -48,7 +49,8 @@ def _writes(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, st
     if live is not None and _is_going(live):
         return ()
     sent, digest = manifest, stamp(manifest)
-    # An autoscaler does nothing at 0 replicas, so that size is ours to end; every other size is the autoscaler's.
+    # An autoscaler does nothing at 0 replicas, so that size is ours to end; every other size is the autoscaler's
+    # from when it exists.
     if live is not None and _key(manifest) in scaled and live["spec"].get("replicas", 1) > 0:
         sent = _without_replicas(manifest)
     reason = "absent" if live is None else difference(sent, live) or _stamp_difference(digest, live)
@@ -56,8 +58,11 @@ def _writes(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, st
         return ()
     made = deepcopy(sent)
     made["metadata"].setdefault("annotations", {})[STAMP] = digest
-    if live is not None and _stamp_difference(digest, live) is None and _has_taken_name(manifest, live):
+    if live is None:
+        return (Apply(made, reason),)
+    if _stamp_difference(digest, live) is None and _has_taken_name(manifest, live):
         return _delete(live, reason), Apply(made, reason)
+    made["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
     return (Apply(made, reason),)
 
 

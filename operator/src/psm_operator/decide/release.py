@@ -5,7 +5,7 @@ deciding twice on one observation change nothing.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import (
@@ -19,6 +19,7 @@ from psm_operator.api.status import (
     Served,
     Stage,
 )
+from psm_operator.decide.evidence import is_doubted
 from psm_operator.decide.gates import first_finding, verification_finding
 from psm_operator.decide.rollback import Go, is_counted, rollback_decision
 from psm_operator.decide.scene import (
@@ -32,7 +33,9 @@ from psm_operator.decide.scene import (
     serving_target,
     summary_of,
 )
-from psm_operator.decide.verdict import is_doubted
+from psm_operator.decide.schedule import last_pause_end
+from psm_operator.decide.sizing import follow_schedule, is_paused
+from psm_operator.decide.wishes import ROLLBACK, is_forgiven, rollback_wish
 from psm_operator.values import Approval, Observation
 
 Rule = Callable[[Observation, ModelStatus], ModelStatus]
@@ -75,20 +78,29 @@ def note_desired(seen: Observation, status: ModelStatus) -> ModelStatus:
 
 
 def clear_rejections(seen: Observation, status: ModelStatus) -> ModelStatus:
-    """A rejection ends with a re-approval (seen withdrawn, then approved; or another note or artifact) or a pin."""
+    """A rejection ends with a re-approval, a pin, a person's word or its time to live."""
     if known(seen) is None:
         return status
-    kept = []
-    for entry in status.rejected:
-        row = summary_of(seen, entry.version)
-        package = package_of(seen, entry.version)
-        is_approved = row is not None and row.approval is Approval.APPROVED
-        is_another = package is not None and entry.fingerprint not in ("", package.fingerprint)
-        if entry.version == seen.spec.version.pin or (is_approved and (entry.revoked or is_another)):
-            continue
-        withdrawn = row is not None and not is_approved
-        kept.append(entry.model_copy(update={"revoked": entry.revoked or withdrawn}))
+    kept = (_marked(seen, entry) for entry in status.rejected if not _is_over(seen, entry))
     return _with(status, rejected=tuple(kept))
+
+
+def _is_over(seen: Observation, entry: Rejection) -> bool:
+    """Re-approved means: seen withdrawn, then approved; or approved with another note or artifact."""
+    row, package = summary_of(seen, entry.version), package_of(seen, entry.version)
+    is_approved = row is not None and row.approval is Approval.APPROVED
+    is_another = package is not None and entry.fingerprint not in ("", package.fingerprint)
+    if is_approved and (entry.revoked or is_another):
+        return True
+    ttl_s = seen.spec.rollback.rejection_ttl_s
+    is_expired = ttl_s is not None and seen.now - entry.at >= timedelta(seconds=ttl_s)
+    return is_expired or entry.version == seen.spec.version.pin or is_forgiven(seen, entry)
+
+
+def _marked(seen: Observation, entry: Rejection) -> Rejection:
+    row = summary_of(seen, entry.version)
+    is_withdrawn = row is not None and row.approval is not Approval.APPROVED
+    return entry.model_copy(update={"revoked": entry.revoked or is_withdrawn})
 
 
 def finish_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
@@ -125,7 +137,21 @@ def start_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
         at=seen.now,
     )
     rejected = _reject(seen, status, failed, trigger.reason, trigger.message)
-    return _with(rejected, rollback=rollback, candidate=None, history=_remember(seen, rejected, entry))
+    after = _with(rejected, rollback=rollback, candidate=None, history=_remember(seen, rejected, entry))
+    return _handled(seen, after) if trigger.reason is Reason.REQUESTED_BY_PERSON else after
+
+
+def drop_wish(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """A wish to go back from a version that does not serve, or under a pin, is void: it must not come true later."""
+    wish, serving = rollback_wish(seen, status), serving_target(status)
+    if wish is None or known(seen) is None:
+        return status
+    is_possible = serving is not None and serving.version == wish.from_ and seen.spec.version.pin is None
+    return status if is_possible else _handled(seen, status)
+
+
+def _handled(seen: Observation, status: ModelStatus) -> ModelStatus:
+    return _with(status, last_handled_rollback=seen.annotations.get(ROLLBACK))
 
 
 def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
@@ -139,7 +165,8 @@ def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     if candidate.stage is Stage.VERIFYING and (row is None or row.approval is not Approval.APPROVED):
         return _with(status, candidate=None)
     wanted = policy_choice(seen, status)
-    is_superseded = wanted is not None and wanted.version > candidate.version
+    is_out_of_range = not seen.spec.version.admits(candidate.version)
+    is_superseded = wanted is not None and (wanted.version > candidate.version or is_out_of_range)
     if is_superseded and not _is_only_hope(seen, status, candidate):
         return _make_way(seen, status, candidate)
     return status
@@ -214,7 +241,8 @@ def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
     candidate = status.candidate
     if candidate is None or candidate.stage is not Stage.SOAKING or known(seen) is None or status.current is None:
         return status
-    if seen.now - candidate.started_at < timedelta(seconds=seen.spec.rollout.soak_s) or _is_under_suspicion(seen):
+    is_short = seen.now < soak_end(seen, candidate)
+    if is_short or is_paused(seen, status) or _is_under_suspicion(seen):
         return status
     entry = HistoryEntry(
         version=candidate.version,
@@ -226,6 +254,13 @@ def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
         served=status.current,
     )
     return _with(status, stable=status.current, candidate=None, history=_remember(seen, status, entry))
+
+
+def soak_end(seen: Observation, candidate: Candidate) -> datetime:
+    """When a version has been watched long enough; hours without any replica do not count."""
+    pause = last_pause_end(seen.spec.schedule, seen.now)
+    since = candidate.started_at if pause is None else max(candidate.started_at, pause)
+    return since + timedelta(seconds=seen.spec.rollout.soak_s)
 
 
 def _is_under_suspicion(seen: Observation) -> bool:
@@ -241,7 +276,7 @@ def choose_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
         return status
     if status.current is not None and package.version == status.current.version:
         return status
-    if seen.spec.version.pin is None and (_is_backwards(status, package.version) or is_cooling_down(seen, status)):
+    if seen.spec.version.pin is None and _must_wait(seen, status, package.version):
         return status
     return _with(status, candidate=candidate_from(package, Stage.VERIFYING, seen))
 
@@ -251,8 +286,15 @@ def _may_leave_rollback(seen: Observation) -> bool:
     return seen.spec.version.pin is not None or (seen.serving is not None and seen.serving.deadline_exceeded)
 
 
-def _is_backwards(status: ModelStatus, version: int) -> bool:
-    return status.current is not None and version < status.current.version
+def _must_wait(seen: Observation, status: ModelStatus, version: int) -> bool:
+    """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair.
+
+    A range that leaves the served version out is a person's word: it may lead backwards.
+    """
+    if status.current is None:
+        return is_cooling_down(seen, status)
+    is_backwards = version < status.current.version and seen.spec.version.admits(status.current.version)
+    return is_backwards or is_paused(seen, status) or is_cooling_down(seen, status)
 
 
 def is_cooling_down(seen: Observation, status: ModelStatus) -> bool:
@@ -267,11 +309,13 @@ RULES: tuple[Rule, ...] = (
     clear_rejections,
     finish_rollback,
     start_rollback,
+    drop_wish,
     drop_candidate,
     judge_candidate,
     finish_progress,
     finish_soak,
     choose_candidate,
+    follow_schedule,
 )
 
 

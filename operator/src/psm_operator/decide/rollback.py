@@ -7,6 +7,7 @@ from datetime import timedelta
 from psm_operator.api.conditions import Reason
 from psm_operator.api.policy import OnApprovalRevoked, RollbackMode
 from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Served, Stage
+from psm_operator.decide.evidence import is_revocation_confirmed
 from psm_operator.decide.scene import (
     artifact_of,
     is_rejected,
@@ -16,7 +17,8 @@ from psm_operator.decide.scene import (
     serving_target,
     summary_of,
 )
-from psm_operator.decide.verdict import is_regression, is_revocation_confirmed, judge_metrics, metric_value
+from psm_operator.decide.verdict import is_registered, is_regression, judge_metrics, judge_serving, metric_value
+from psm_operator.decide.wishes import rollback_wish
 from psm_operator.values import Approval, ArtifactState, Observation, Outcome
 
 CONFIRMING_READS = 2
@@ -26,11 +28,17 @@ LIMIT_WINDOW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Why the served version must go; `metric` names the gate that fired, if it was one."""
+    """Why the served version must go.
+
+    Attributes:
+        metric: names the gate that fired, if it was one.
+        to: the only version that will do, if a person named one.
+    """
 
     reason: Reason
     message: str
     metric: str | None = None
+    to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,14 @@ class Blocked:
 
 
 Check = Callable[[Observation, ModelStatus, Served], Trigger | None]
+
+
+def asked_for(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
+    """A person wants the served version gone."""
+    wish = rollback_wish(seen, status)
+    if wish is None or wish.from_ != serving.version:
+        return None
+    return Trigger(Reason.REQUESTED_BY_PERSON, f"a person asked to go back from version {serving.version}", to=wish.to)
 
 
 def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:
@@ -76,13 +92,9 @@ def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -
 
 def metric_failing(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
     """A metric failed `failureLimit` times in a row."""
-    if seen.evidence.version != serving.version:
+    if seen.evidence.version != serving.version or seen.spec.analysis.dry_run:
         return None
-    package = package_of(seen, serving.version)
-    if package is None:
-        return None
-    stable = package_of(seen, status.stable.version) if status.stable is not None else None
-    for verdict in judge_metrics(seen.spec.analysis, package, stable):
+    for verdict in judge_serving(seen, status):
         count = seen.evidence.metric_failures.get(verdict.metric, 0)
         if verdict.outcome is Outcome.FAIL and count >= seen.spec.analysis.failure_limit:
             regressed = is_regression(seen.spec.analysis, verdict)
@@ -105,39 +117,45 @@ def progress_deadline_exceeded(seen: Observation, status: ModelStatus, serving: 
     )
 
 
-TRIGGERS: tuple[Check, ...] = (approval_revoked, data_validation_failed, metric_failing, progress_deadline_exceeded)
+TRIGGERS: tuple[Check, ...] = (
+    asked_for,
+    approval_revoked,
+    data_validation_failed,
+    metric_failing,
+    progress_deadline_exceeded,
+)
 
 
 def rollback_decision(seen: Observation, status: ModelStatus) -> Go | Blocked | None:
     """Whether the served version must go now, and where to.
 
-    An unknown registry, a pin, `suspend` and mode Disabled answer None: unknown never moves anything, and a person has the word.
+    An unknown registry, a pin and `suspend` answer None: unknown never moves anything, and a person has the word.
     """
     serving = serving_target(status)
-    if serving is None or not _may_act(seen):
+    is_held = seen.spec.version.pin is not None or seen.spec.suspend or known(seen) is None
+    if serving is None or is_held:
         return None
     found = (check(seen, status, serving) for check in TRIGGERS)
     trigger = next((t for t in found if t is not None), None)
     return _answer(seen, status, serving, trigger) if trigger is not None else None
 
 
-def _may_act(seen: Observation) -> bool:
-    spec = seen.spec
-    is_ours = spec.version.pin is None and not spec.suspend and spec.rollback.mode is not RollbackMode.DISABLED
-    return is_ours and known(seen) is not None
-
-
-def _answer(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Go | Blocked:
-    rules = seen.spec.rollback
-    if rules.mode is not RollbackMode.AUTOMATIC:
-        message = f"{trigger.message}; spec.rollback.mode is {rules.mode.value}: pin a version to move"
+def _answer(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Go | Blocked | None:
+    rules, is_asked = seen.spec.rollback, trigger.reason is Reason.REQUESTED_BY_PERSON
+    if rules.mode is RollbackMode.DISABLED and not is_asked:
+        return None
+    if rules.mode is RollbackMode.MANUAL and not is_asked:
+        message = (
+            f"{trigger.message}; spec.rollback.mode is {rules.mode.value}: pin a version to move, or ask for a rollback"
+        )
         return Blocked(trigger, Reason.ROLLBACK_NOT_AUTOMATIC, message)
-    if recent_rollbacks(seen, status) >= rules.max_per_hour:
+    if recent_rollbacks(seen, status) >= rules.max_per_hour and not is_asked:
         limit = f"already {rules.max_per_hour} rollbacks within an hour (spec.rollback.maxPerHour)"
         return Blocked(trigger, Reason.ROLLBACK_LIMIT_EXCEEDED, f"{trigger.message}; {limit}: pin or approve a version")
     target = find_target(seen, status, serving, trigger)
     if target is None:
-        message = f"{trigger.message}; no earlier version may be served: approve one, or pin one"
+        which = "no earlier version may" if trigger.to is None else f"version {trigger.to} may not"
+        message = f"{trigger.message}; {which} be served: approve one, or pin one"
         return Blocked(trigger, Reason.NO_ROLLBACK_TARGET, message)
     return Go(trigger, target)
 
@@ -149,7 +167,8 @@ def recent_rollbacks(seen: Observation, status: ModelStatus) -> int:
 
 def is_counted(seen: Observation, entry: HistoryEntry) -> bool:
     """Whether an entry is an automatic switch back within the last hour."""
-    return entry.result is HistoryResult.ROLLED_BACK and seen.now - entry.at < LIMIT_WINDOW
+    is_automatic = entry.result is HistoryResult.ROLLED_BACK and entry.reason is not Reason.REQUESTED_BY_PERSON
+    return is_automatic and seen.now - entry.at < LIMIT_WINDOW
 
 
 def find_target(seen: Observation, status: ModelStatus, serving: Served, trigger: Trigger) -> Served | None:
@@ -177,11 +196,14 @@ def _may_serve(seen: Observation, status: ModelStatus, target: Served, serving: 
     package = package_of(seen, target.version)
     if package is None or package.approval is not Approval.APPROVED or is_rejected(status, target.version):
         return False
+    if not seen.spec.version.admits(target.version) or trigger.to not in (None, target.version):
+        return False
     if target.sha256 and package.sha256 != target.sha256:
         return False
     if artifact_of(seen, target.version).state is not ArtifactState.PRESENT:
         return False
-    return trigger.metric is None or _is_no_worse(seen, target, serving, trigger.metric)
+    is_comparable = trigger.metric is not None and is_registered(seen.spec.analysis, trigger.metric)
+    return trigger.metric is None or not is_comparable or _is_no_worse(seen, target, serving, trigger.metric)
 
 
 def _is_no_worse(seen: Observation, target: Served, serving: Served, metric: str) -> bool:

@@ -51,14 +51,15 @@ def is_rolling_back(status: ModelStatus) -> bool:
 
 
 def policy_choice(seen: Observation, status: ModelStatus, *, ignore_rejections: bool = False) -> PackageSummary | None:
-    """What spec.version asks for: the pinned version, or the newest approved one that is not rejected."""
+    """What spec.version asks for: the pinned version, or the newest approved one in range that is not rejected."""
     snapshot = known(seen)
     if snapshot is None:
         return None
     if seen.spec.version.pin is not None:
         return summary_of(seen, seen.spec.version.pin)
     for row in snapshot.summaries:
-        if row.approval is Approval.APPROVED and (ignore_rejections or not is_rejected(status, row.version)):
+        is_wanted = row.approval is Approval.APPROVED and seen.spec.version.admits(row.version)
+        if is_wanted and (ignore_rejections or not is_rejected(status, row.version)):
             return row
     return None
 

@@ -1,12 +1,15 @@
 """Sums a decision up for people and machines: phase, one sentence, and every condition with its reason."""
 
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from psm_operator.api.status import ModelStatus, Phase, Served, Stage
+from psm_operator.api.status import ModelStatus, OffHoursStatus, Phase, Served, Stage
 from psm_operator.decide.desired.model import serving_selector
+from psm_operator.decide.evidence import is_revocation_seen
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
-from psm_operator.decide.verdict import is_regression, is_revocation_seen, judge_metrics, metric_values
+from psm_operator.decide.sizing import is_paused, off_hours
+from psm_operator.decide.verdict import is_regression, judge_serving, metric_values
+from psm_operator.decide.wishes import unreadable_wish
 from psm_operator.values import Observation, Outcome, RegistryUnknown, Verdict
 
 Judgement = tuple[ConditionStatus, Reason, str]
@@ -17,7 +20,7 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
     """The whole status: the release as decided, and what it means."""
     stall = find_stall(seen, release, blocked)
     waiting = waiting_for(seen, release)
-    verdicts = judge_served(seen, release)
+    verdicts = judge_serving(seen, release)
     judged: dict[ConditionType, Judgement | None] = {
         ConditionType.READY: _ready(seen, release),
         ConditionType.RECONCILING: _reconciling(seen, release, waiting),
@@ -69,7 +72,8 @@ def _nothing_to_choose(seen: Observation, release: ModelStatus) -> tuple[Reason,
         message = f"every approved version of group {group} is rejected, last {last.version}: {last.message}"
         return Reason.NO_APPROVED_VERSION, f"{message}; approve another version or pin one"
     count = len(seen.registry.summaries) if not isinstance(seen.registry, RegistryUnknown) else 0
-    return Reason.NO_APPROVED_VERSION, f"none of the {count} versions of group {group} is approved; approve one"
+    within = f" in range {seen.spec.version.range!r}" if seen.spec.version.range is not None else ""
+    return Reason.NO_APPROVED_VERSION, f"none of the {count} versions of group {group} is approved{within}; approve one"
 
 
 def waiting_for(seen: Observation, release: ModelStatus) -> Finding | None:
@@ -80,16 +84,6 @@ def waiting_for(seen: Observation, release: ModelStatus) -> Finding | None:
     package = package_of(seen, candidate.version)
     finding = first_finding(seen, release, package) if package is not None else None
     return finding or verification_finding(seen, candidate)
-
-
-def judge_served(seen: Observation, release: ModelStatus) -> tuple[Verdict, ...]:
-    """The verdicts on the version that serves; empty while there is none or the registry is unknown."""
-    serving = serving_target(release)
-    package = package_of(seen, serving.version) if serving is not None else None
-    if package is None:
-        return ()
-    stable = package_of(seen, release.stable.version) if release.stable is not None else None
-    return judge_metrics(seen.spec.analysis, package, stable)
 
 
 def phase(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | None) -> Phase:
@@ -116,15 +110,21 @@ def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] 
         parts.append("suspended: nothing is changed until spec.suspend is false")
     if is_rolling_back(release) and release.rollback is not None:
         parts.append(f"rolling back from {release.rollback.from_}: {release.rollback.message}")
+    window = off_hours(seen, release)
+    if window is not None:
+        parts.append(_off_hours(window))
     if waiting is not None and release.candidate is not None:
         parts.append(f"{release.candidate.version} verifying: {waiting.message}")
     if stall is not None:
         parts.append(stall[1])
     elif isinstance(seen.registry, RegistryUnknown):
         parts.append(seen.registry.message)
-    if stall is None:
-        parts += [_rejected(release)] if _rejected(release) else []
-    return "; ".join(parts)
+    parts += [_rejected(release)] if stall is None else []
+    return "; ".join(part for part in (*parts, unreadable_wish(seen)) if part)
+
+
+def _off_hours(window: OffHoursStatus) -> str:
+    return f"off-hours until {window.until:%Y-%m-%dT%H:%M:%SZ}: {window.replicas} replicas"
 
 
 def _rejected(release: ModelStatus) -> str:
@@ -140,6 +140,8 @@ def _ready(seen: Observation, release: ModelStatus) -> Judgement:
         return FALSE, Reason.PENDING, "no version is served yet"
     if release.current is None or available[0] is not TRUE:
         return FALSE, available[1] if release.current is not None else Reason.PROGRESSING, available[2]
+    if available[1] is Reason.OFF_HOURS:
+        return available
     return TRUE, Reason.SERVING, f"version {release.current.version} answers"
 
 
@@ -165,12 +167,16 @@ def _version_resolved(seen: Observation, release: ModelStatus) -> Judgement:
         return (FALSE, *_nothing_to_choose(seen, release))
     pinned = seen.spec.version.pin is not None
     reason = Reason.PINNED if pinned else Reason.RESOLVED
-    return TRUE, reason, f"{'pinned to' if pinned else 'newest approved is'} version {row.version}"
+    where = f" in range {seen.spec.version.range!r}" if seen.spec.version.range is not None else ""
+    return TRUE, reason, f"{'pinned to' if pinned else 'newest approved is'} version {row.version}{where}"
 
 
 def _available(seen: Observation, release: ModelStatus) -> Judgement:
     if seen.serving is None:
         return FALSE, Reason.PENDING, "there is no Deployment yet"
+    window = off_hours(seen, release)
+    if window is not None and window.replicas == 0:
+        return TRUE, Reason.OFF_HOURS, _off_hours(window)
     if seen.serving.available and seen.serving.ready_replicas > 0:
         return TRUE, Reason.AVAILABLE, "enough replicas answer"
     if seen.serving.replicas == 0 and seen.serving.complete:
@@ -193,11 +199,25 @@ def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgem
     if failed:
         is_worse = all(is_regression(seen.spec.analysis, v) for v in failed)
         reason = Reason.METRIC_REGRESSION if is_worse else Reason.METRIC_BELOW_THRESHOLD
-        return FALSE, reason, "; ".join(v.message for v in failed)
-    unclear = [v for v in verdicts if v.outcome is not Outcome.PASS]
+        note = "; dryRun: nothing follows from it" if seen.spec.analysis.dry_run else ""
+        return FALSE, reason, "; ".join(v.message for v in failed) + note
+    unclear = [v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE]
     if unclear:
         return UNKNOWN, Reason.METRIC_INCONCLUSIVE, "; ".join(v.message for v in unclear)
+    unread = [v for v in verdicts if v.outcome is Outcome.ERROR]
+    if unread:
+        return _unread(seen, unread)
     return TRUE, Reason.METRICS_PASS, ", ".join(v.message for v in verdicts)
+
+
+def _unread(seen: Observation, unread: list[Verdict]) -> Judgement:
+    """A read that fails now and then says nothing yet: the condition stays until it failed often enough."""
+    limit = seen.spec.analysis.consecutive_error_limit
+    before = next((c for c in seen.status.conditions if c.type is ConditionType.METRICS_HEALTHY), None)
+    is_lasting = any(seen.evidence.metric_errors.get(v.metric, 0) >= limit for v in unread)
+    if is_lasting or before is None:
+        return UNKNOWN, Reason.METRICS_UNREADABLE, "; ".join(v.message for v in unread)
+    return before.status, before.reason, before.message
 
 
 def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
@@ -216,6 +236,8 @@ def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
     rejection = next((entry for entry in release.rejected if entry.version == desired.version), None)
     if rejection is not None:
         return FALSE, Reason.REJECTED, f"version {desired.version} rejected: {rejection.message}"
+    if is_paused(seen, release):
+        return FALSE, Reason.OFF_HOURS, f"version {desired.version} waits for the end of off-hours"
     return FALSE, Reason.PROGRESSING, f"version {desired.version} is not served yet"
 
 

@@ -1,11 +1,13 @@
 """When time alone, or one more read of the registry, would change the decision."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from psm_operator.api.status import ModelStatus, Stage
-from psm_operator.decide.release import is_cooling_down
+from psm_operator.decide.evidence import CONFIRMATION, is_revocation_confirmed
+from psm_operator.decide.release import is_cooling_down, soak_end
 from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
-from psm_operator.decide.verdict import CONFIRMATION, is_revocation_confirmed
+from psm_operator.decide.schedule import next_change
 from psm_operator.values import Observation
 
 LOOK_AT_PODS_S = 5.0
@@ -17,21 +19,26 @@ def requeue_after_s(seen: Observation, status: ModelStatus) -> float | None:
     """Seconds until the decision should be taken again though nothing was reported; None if never."""
     if seen.spec.suspend:
         return None
-    due: list[float] = []
     candidate = status.candidate
-    if is_rolling_back(status) or (candidate is not None and candidate.stage is not Stage.SOAKING):
-        due.append(LOOK_AT_PODS_S)
+    is_moving = is_rolling_back(status) or (candidate is not None and candidate.stage is not Stage.SOAKING)
+    is_incomplete = seen.serving is not None and not seen.serving.complete
+    left = [(moment - seen.now).total_seconds() for moment in _moments(seen, status)]
+    due = [seconds for seconds in left if seconds > 0] + [LOOK_AT_PODS_S] * (is_moving or is_incomplete)
+    return min(due, default=None)
+
+
+def _moments(seen: Observation, status: ModelStatus) -> Iterator[datetime]:
+    """When something ends by itself; what is past already waits for something else."""
+    candidate, rollback, ttl_s = status.candidate, status.rollback, seen.spec.rollback.rejection_ttl_s
     if candidate is not None and candidate.stage is Stage.SOAKING:
-        due.append(_remaining(seen, candidate.started_at + timedelta(seconds=seen.spec.rollout.soak_s)))
-    if status.rollback is not None and status.rollback.finished_at is not None and is_cooling_down(seen, status):
-        due.append(_remaining(seen, status.rollback.finished_at + timedelta(seconds=seen.spec.rollback.cooldown_s)))
-    if seen.serving is not None and not seen.serving.complete:
-        due.append(LOOK_AT_PODS_S)
-    return min(due) if due else None
-
-
-def _remaining(seen: Observation, moment: datetime) -> float:
-    return max(0.1, (moment - seen.now).total_seconds())
+        yield soak_end(seen, candidate)
+    if rollback is not None and rollback.finished_at is not None and is_cooling_down(seen, status):
+        yield rollback.finished_at + timedelta(seconds=seen.spec.rollback.cooldown_s)
+    if ttl_s is not None:
+        yield from (entry.at + timedelta(seconds=ttl_s) for entry in status.rejected)
+    change = next_change(seen.spec.schedule, seen.now)
+    if change is not None:
+        yield change
 
 
 def refresh_registry_after_s(seen: Observation, status: ModelStatus) -> float | None:

@@ -53,8 +53,8 @@ def candidate_deployment(model: DesiredModel) -> Manifest | None:
 
 
 def _replicas(model: DesiredModel) -> int:
-    if model.scale_to_zero:
-        return 0
+    if model.held_at is not None:
+        return model.held_at
     if model.autoscaling is None:
         return model.spec.replicas if model.spec.replicas is not None else 1
     bounds = model.autoscaling

@@ -44,8 +44,8 @@ class DesiredModel:
     Attributes:
         serving: what the Deployment runs; None before the first version is chosen.
         candidate: what is verified in a pod of its own; None when nothing is.
-        scale_to_zero: keep the Deployment at no replicas, without autoscaler.
-        replicas_hint: the size to start with when the Deployment has to be made anew under an autoscaler.
+        held_at: keep the Deployment at this size, without autoscaler; None leaves it to the spec.
+        replicas_hint: the size to start with when an autoscaler is to take the Deployment over.
     """
 
     ref: ObjectRef
@@ -54,13 +54,13 @@ class DesiredModel:
     serving: ServeTarget | None
     candidate: ServeTarget | None
     defaults: PredictorDefaults
-    scale_to_zero: bool = False
+    held_at: int | None = None
     replicas_hint: int | None = None
 
     @property
     def autoscaling(self) -> Autoscaling | None:
-        """The autoscaling in force: none at a fixed size, at zero, or before anything serves."""
-        return None if self.scale_to_zero or self.serving is None else self.spec.autoscaling
+        """The autoscaling in force: none at a fixed size, or before anything serves."""
+        return None if self.held_at is not None or self.serving is None else self.spec.autoscaling
 
 
 def candidate_name(ref: ObjectRef) -> str:

@@ -7,7 +7,7 @@ from psm_operator.values import Manifest
 
 
 def autoscaler(model: DesiredModel) -> Manifest | None:
-    """The HorizontalPodAutoscaler; None at a fixed size, at zero (it cannot hold 0) and before anything serves."""
+    """The HorizontalPodAutoscaler; None at a fixed size (it cannot hold 0) and before anything serves."""
     wanted = model.autoscaling
     if wanted is None:
         return None

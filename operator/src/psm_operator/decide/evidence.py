@@ -1,0 +1,112 @@
+"""Counts what several reads in a row said of the version that serves: one read alone moves nothing.
+
+The counts live in memory (docs/adr/0006): they change at every poll, and losing them only delays a rollback.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+
+from psm_operator.api.policy import Analysis
+from psm_operator.api.status import ModelStatus
+from psm_operator.decide.scene import serving_target
+from psm_operator.decide.verdict import Live, judge_metrics, serving_since
+from psm_operator.values import (
+    Approval,
+    DataValidation,
+    Evidence,
+    MetricQuery,
+    MetricReading,
+    ModelPackage,
+    Outcome,
+    Snapshot,
+    Verdict,
+)
+
+CONFIRMATION = timedelta(seconds=5)
+"""Two reads at least this far apart confirm a revoked approval: one alone may be a stale replica."""
+
+
+def fold_evidence(
+    before: Evidence,
+    snapshot: Snapshot,
+    status: ModelStatus,
+    analysis: Analysis,
+    readings: Mapping[MetricQuery, MetricReading],
+) -> Evidence:
+    """Count one more read's word on the version being served; the same poll, or the same datapoint, counts once.
+
+    A pass resets a metric's count; an inconclusive or unreadable metric leaves it as it is.
+    """
+    serving, stable = serving_target(status), status.stable
+    version = serving.version if serving is not None else None
+    if before.version != version:
+        before = Evidence(version=version)
+    package = snapshot.packages.get(version) if version is not None else None
+    if package is None:
+        return before
+    against = snapshot.packages.get(stable.version) if stable is not None else None
+    verdicts = judge_metrics(analysis, package, against, Live(readings, serving_since(status)))
+    is_new_poll = snapshot.number != before.poll
+    fresh = tuple(verdict for verdict in verdicts if _is_fresh(before, verdict, is_new_poll=is_new_poll))
+    after = _with_word(before, snapshot, package) if is_new_poll else before
+    return replace(
+        after,
+        metric_failures=_counts(before.metric_failures, verdicts, () if analysis.dry_run else fresh, Outcome.FAIL),
+        metric_errors=_counts(before.metric_errors, verdicts, fresh, Outcome.ERROR),
+        datapoints=MappingProxyType({verdict.metric: verdict.at for verdict in verdicts if verdict.at is not None}),
+    )
+
+
+def _is_fresh(before: Evidence, verdict: Verdict, *, is_new_poll: bool) -> bool:
+    """A datapoint is news once; what comes from the registry, or did not come at all, is news at every poll."""
+    return is_new_poll if verdict.at is None else before.datapoints.get(verdict.metric) != verdict.at
+
+
+def _with_word(before: Evidence, snapshot: Snapshot, package: ModelPackage) -> Evidence:
+    """What the package says of its approval and of its data."""
+    revoked = package.approval is not Approval.APPROVED
+    return replace(
+        before,
+        poll=snapshot.number,
+        revoked_since=(before.revoked_since or snapshot.read_at) if revoked else None,
+        revoked_until=snapshot.read_at if revoked else None,
+        invalid_data_reads=before.invalid_data_reads + 1 if package.data_validation is DataValidation.FAILED else 0,
+    )
+
+
+RESETS = {
+    Outcome.FAIL: frozenset({Outcome.PASS}),
+    Outcome.ERROR: frozenset({Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE}),
+}
+"""Outcome counted -> outcomes that end the row."""
+
+
+def _counts(
+    before: Mapping[str, int], verdicts: tuple[Verdict, ...], fresh: tuple[Verdict, ...], counted: Outcome
+) -> Mapping[str, int]:
+    counts = {verdict.metric: before.get(verdict.metric, 0) for verdict in verdicts}
+    for verdict in fresh:
+        if verdict.outcome is counted:
+            counts[verdict.metric] += 1
+        elif verdict.outcome in RESETS[counted]:
+            counts[verdict.metric] = 0
+    return MappingProxyType({name: count for name, count in counts.items() if count})
+
+
+def is_revocation_seen(evidence: Evidence) -> bool:
+    """Whether the last read withdrew the approval, confirmed or not."""
+    return evidence.revoked_since is not None
+
+
+def is_doubted(evidence: Evidence) -> bool:
+    """Whether the last read spoke against the served version in any way, confirmed or not."""
+    return is_revocation_seen(evidence) or bool(evidence.metric_failures) or evidence.invalid_data_reads > 0
+
+
+def is_revocation_confirmed(evidence: Evidence) -> bool:
+    """Whether two reads far enough apart agree that the approval is withdrawn."""
+    if evidence.revoked_since is None or evidence.revoked_until is None:
+        return False
+    return evidence.revoked_until - evidence.revoked_since >= CONFIRMATION
