@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 from timers_by_hand import HandTimer
 
 from psm_local.cluster import Cluster as LocalCluster
@@ -371,6 +371,9 @@ async def test_an_api_server_that_is_away_is_retryable() -> None:
     """The message names the server and the request."""
     configuration = Configuration()
     configuration.host = "http://127.0.0.1:1"
-    async with ApiClient(configuration) as client:
+    api = KubeApi(configuration)
+    try:
         with pytest.raises(Retryable, match=r"http://127\.0\.0\.1:1 could not be reached for GET"):
-            await OnServer(KubeApi(client)).port.model(ObjectRef("mlops", "x"))
+            await OnServer(api).port.model(ObjectRef("mlops", "x"))
+    finally:
+        await api.close()
