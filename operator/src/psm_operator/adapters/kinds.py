@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from psm_operator.adapters.kube_api import Resource
+from psm_operator.adapters.resource import Resource
 
 MODEL: Final = Resource("retail.mlops/v1alpha1", "PriceSensitivityModel", "pricesensitivitymodels")
 

@@ -7,10 +7,8 @@ aiohttp and JSON to msgspec directly: through the generated client each would co
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -18,9 +16,21 @@ from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
+from psm_operator.adapters.resource import Resource
 from psm_operator.api.conditions import Reason
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Manifest
+
+__all__ = [
+    "APPLY_PATCH",
+    "CONNECTIONS",
+    "JSON",
+    "JSON_PATCH",
+    "REQUEST_TIMEOUT_S",
+    "KubeApi",
+    "Refusal",
+    "Resource",
+]
 
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"  # JSON is YAML
@@ -46,35 +56,6 @@ class Refusal(Exception):  # noqa: N818  # an answer, not an error: the caller d
         super().__init__(message)
         self.status = status
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """Where objects of one kind live.
-
-    Attributes:
-        plural: as in the URL.
-    """
-
-    api_version: str
-    kind: str
-    plural: str
-
-    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """The URL path of a collection or an object; no namespace is every namespace."""
-        root = "/api" if "/" not in self.api_version else "/apis"
-        parts = [root, self.api_version, *(("namespaces", quote(namespace)) if namespace else ()), self.plural]
-        return "/".join([*parts, *(quote(part) for part in (name, subresource) if part)])
-
-    @property
-    def group(self) -> str:
-        """API group; empty for core."""
-        return self.api_version.rpartition("/")[0]
-
-    @property
-    def version(self) -> str:
-        """API version without its group."""
-        return self.api_version.rpartition("/")[2]
 
 
 class KubeApi:
