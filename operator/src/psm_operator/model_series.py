@@ -141,7 +141,7 @@ FAMILIES = (
     Family("psm_model_metric_threshold", "Bound of spec.analysis.", _thresholds, ("metric", "bound")),
     Family("psm_model_metric_failures", "Failed verdicts in a row.", _failures, ("metric",)),
     Family("psm_model_metric_failure_limit", "Failed verdicts in a row that end in a rollback.", _failure_limit),
-    Family("psm_model_off_hours", "1 while an off-hours window is in force.", _off_hours),
+    Family("psm_model_schedule_active", "1 while a window of spec.schedule is in force.", _off_hours),
     Family("psm_model_last_rollback_timestamp_seconds", "When its last rollback began.", _last_rollback, ("reason",)),
     Family(
         "psm_model_last_rejection_timestamp_seconds",
@@ -186,7 +186,7 @@ class Steps:
         return rollbacks, rejections
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ModelSeries(Collector):
     """Rows of every model that exists."""
 

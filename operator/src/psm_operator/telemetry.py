@@ -192,9 +192,6 @@ class PrometheusTelemetry:
         self._call_retries.labels(*call).inc(retries)
         self._call_seconds.labels(*call).observe(seconds)
 
-    def registry_called(self, operation: str, outcome: str) -> None:
-        """Counted where botocore makes the call."""
-
     def polled(self, seconds: float) -> None:
         """One poll ended, well or not."""
         self._poll_seconds.observe(seconds)

@@ -6,7 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from world import GROUP, REF, World
 
-from psm_operator.telemetry import PrometheusTelemetry
+from psm_operator.adapters.trouble import Trouble
+from psm_operator.telemetry import CALL_OUTCOMES, PrometheusTelemetry
 from psm_operator.values import Approval
 
 
@@ -27,27 +28,53 @@ def telemetry() -> PrometheusTelemetry:
     return PrometheusTelemetry(version="1.2.3")
 
 
-def test_the_process_counts_passes_retries_reads_and_minutes(telemetry: PrometheusTelemetry) -> None:
+def test_the_process_counts_passes_waits_calls_and_time(telemetry: PrometheusTelemetry) -> None:
     """What the queue, the adapters and the polls report."""
-    telemetry.queue_added()
+    telemetry.queue_added(3)
+    telemetry.queue_waited(0.2)
     telemetry.queue_retried("RegistryThrottled")
     telemetry.pass_finished("success", 0.02)
-    telemetry.registry_called("ListModelPackages", "ThrottlingException")
+    telemetry.aws_called("sagemaker", "ListModelPackages", "throttled", 0.2, retries=2)
     telemetry.polled(0.2)
     telemetry.registry_unknown(GROUP, 1.5)
     telemetry.leading(is_leader=True)
     telemetry.gauge("psm_queue_depth", "Keys waiting.", lambda: 7)
+    telemetry.gauges("psm_watch_age_seconds", "Age.", "kind", {"Lease": lambda: 2})
+    telemetry.counter("psm_lease_transitions", "Changes.", lambda: 4)
     found = samples(telemetry)
     assert found["psm_queue_adds_total{}"] == 1
+    assert found["psm_queue_ahead_keys_bucket{5.0}"] == 1
+    assert found["psm_queue_ahead_keys_bucket{2.0}"] == 0
+    assert found["psm_queue_wait_seconds_sum{}"] == 0.2
     assert found["psm_queue_retries_total{RegistryThrottled}"] == 1
     assert found["psm_reconcile_duration_seconds_count{success}"] == 1
-    assert found["psm_registry_reads_total{ListModelPackages,ThrottlingException}"] == 1
-    assert found["psm_registry_unknown_minutes_total{price-sensitivity,ap-southeast-1}"] == 1.5
+    assert found["psm_aws_calls_total{ListModelPackages,throttled,sagemaker}"] == 1
+    assert found["psm_aws_calls_total{ListModelPackages,denied,sagemaker}"] == 0
+    assert found["psm_aws_call_retries_total{ListModelPackages,sagemaker}"] == 2
+    assert found["psm_aws_call_duration_seconds_count{ListModelPackages,sagemaker}"] == 1
+    assert found["psm_registry_unknown_seconds_total{price-sensitivity,ap-southeast-1,}"] == 90
     assert found["psm_leader{}"] == 1
     assert found["psm_queue_depth{}"] == 7
+    assert found["psm_watch_age_seconds{Lease}"] == 2
+    assert found["psm_lease_transitions_total{}"] == 4
     assert found["psm_operator_build_info{1.2.3}"] == 1
     telemetry.group_forgotten(GROUP)
-    assert not any("registry_unknown_minutes_total{" in name for name in samples(telemetry))
+    assert not any("registry_unknown_seconds_total{" in name for name in samples(telemetry))
+
+
+def test_one_group_read_by_two_roles_is_two_groups(telemetry: PrometheusTelemetry) -> None:
+    """The one that is forgotten takes nothing from the other."""
+    other = replace(GROUP, role_arn="arn:aws:iam::123456789012:role/reader")
+    telemetry.registry_unknown(GROUP, 1)
+    telemetry.registry_unknown(other, 2)
+    telemetry.group_forgotten(GROUP)
+    found = {name: value for name, value in samples(telemetry).items() if "registry_unknown" in name}
+    assert found == {f"psm_registry_unknown_seconds_total{{price-sensitivity,ap-southeast-1,{other.role_arn}}}": 120}
+
+
+def test_closed_sets_are_those_of_their_owners() -> None:
+    """An outcome that AWS calls can have and nobody foresaw would appear with 1."""
+    assert set(CALL_OUTCOMES) == {"ok"} | {trouble.name.lower() for trouble in Trouble}
 
 
 def of_model(telemetry: PrometheusTelemetry) -> dict[str, float]:
@@ -70,7 +97,7 @@ async def test_a_models_series_follow_it_and_go_with_it(telemetry: PrometheusTel
     await world.pass_time(120)
     found = of_model(telemetry)
     assert world.serving == 1
-    assert found["psm_rollbacks_total{uk-grocery,mlops,ApprovalRevoked}"] == 1
+    assert found["psm_model_rollbacks_total{uk-grocery,mlops}"] == 1
     assert sum(name.startswith("psm_model_info{") for name in found) == 1
     world.cluster.remove("PriceSensitivityModel", REF)
     await world.once()
