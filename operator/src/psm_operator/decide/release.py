@@ -287,14 +287,19 @@ def _may_leave_rollback(seen: Observation) -> bool:
 
 
 def _must_wait(seen: Observation, status: ModelStatus, version: int) -> bool:
-    """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair.
+    """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair."""
+    if status.current is None:
+        return is_cooling_down(seen, status)
+    return is_backwards(seen, status, version) or is_paused(seen, status) or is_cooling_down(seen, status)
+
+
+def is_backwards(seen: Observation, status: ModelStatus, version: int) -> bool:
+    """Whether a version is older than the served one.
 
     A range that leaves the served version out is a person's word: it may lead backwards.
     """
-    if status.current is None:
-        return is_cooling_down(seen, status)
-    is_backwards = version < status.current.version and seen.spec.version.admits(status.current.version)
-    return is_backwards or is_paused(seen, status) or is_cooling_down(seen, status)
+    current = status.current
+    return current is not None and version < current.version and seen.spec.version.admits(current.version)
 
 
 def is_cooling_down(seen: Observation, status: ModelStatus) -> bool:
