@@ -12,6 +12,7 @@ from psm_local.supervise.plan import Process, Ready
 
 REGION = "ap-southeast-1"
 ACCOUNT = "123456789012"
+"""moto's own; whoever assumed a role acts in that role's."""
 ACCESS_KEY = "local"
 SECRET_KEY = "local-secret"  # noqa: S105  # the S3 server of one machine's instance, on its loopback
 EMULATOR_PORTS = 1
@@ -53,7 +54,8 @@ class AwsEndpoints:
 def emulator_process(address: str, port: int) -> Process:
     """Return the registry emulator (moto with corrections)."""
     argv = (sys.executable, "-m", "psm_local.emulator", "--address", address, "--port", str(port))
-    env = {"MOTO_ACCOUNT_ID": ACCOUNT, "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
+    # no MOTO_ACCOUNT_ID: it would put every assumed role into one account
+    env = {"AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
     return Process("aws-emulator", argv, env=env, ready=Ready("http", f"http://{address}:{port}/__health"))
 
 

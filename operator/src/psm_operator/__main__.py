@@ -92,7 +92,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         for ref in sorted(refs):
             queue.add(ref)
 
-    registry = SageMakerRegistry(clients, clock=clock, metrics=telemetry)
+    registry = SageMakerRegistry(clients, clock=clock)
     polls = SharedPolls(registry, timer=timer, metrics=telemetry, on_poll=on_poll)
     deps = Deps(
         cluster=cluster,

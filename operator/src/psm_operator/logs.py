@@ -12,8 +12,16 @@ from typing import Final, TextIO
 STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """Attributes that every record has; the rest came as `extra`."""
 
-QUIETED: Final = {"kopf": logging.WARNING, "botocore": logging.WARNING, "aiohttp.access": logging.WARNING}
-"""Libraries that log each request or handler call at INFO: at 1,000 models that would be all one sees."""
+QUIETED: Final = {
+    "kopf": logging.WARNING,
+    "botocore": logging.WARNING,
+    "botocore.credentials": logging.ERROR,
+    "aiohttp.access": logging.WARNING,
+}
+"""Libraries that log each request or handler call at INFO: at 1,000 models that would be all one sees.
+
+botocore also warns, with a traceback, each time a role cannot be assumed: the poll that needed it says so in one line.
+"""
 
 
 class JsonFormatter(logging.Formatter):

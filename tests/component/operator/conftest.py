@@ -47,6 +47,21 @@ def sagemaker(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Ite
     clients.close()
 
 
+EMULATED = ("sagemaker", "sts", "s3", "cloudwatch", "sqs", "events")
+
+
+@pytest.fixture
+def account(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
+    """Clients of every service that the emulator has."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    clients = AwsClients(IMPATIENT, endpoints=dict.fromkeys(EMULATED, registry.url))
+    yield clients
+    clients.close()
+
+
 @pytest.fixture
 def s3_clients(s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
     """Clients of the S3 server."""

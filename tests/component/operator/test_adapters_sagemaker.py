@@ -72,7 +72,8 @@ class OnEmulator:
 
     def __init__(self, clients: AwsClients) -> None:
         self.telemetry = PrometheusTelemetry(version="test")
-        self.port: Registry = SageMakerRegistry(clients, clock=SystemClock(), metrics=self.telemetry)
+        clients.measure(self.telemetry)
+        self.port: Registry = SageMakerRegistry(clients, clock=SystemClock())
         self.client = clients.client("sagemaker", GROUP.region)
         self.arns: list[str] = []
 
@@ -201,7 +202,7 @@ async def test_a_throttled_read_says_so(aws: OnEmulator, registry: EmulatorContr
     with pytest.raises(Retryable, match="SageMaker throttles reads of model package group price-sensitivity") as slow:
         await aws.port.read_group(GROUP, NONE, 1)
     assert slow.value.reason is Reason.REGISTRY_THROTTLED
-    assert b'outcome="ThrottlingException"' in aws.telemetry.exposition()
+    assert b'outcome="throttled"' in aws.telemetry.exposition()
 
 
 async def test_a_broken_describe_makes_the_whole_read_unknown(aws: OnEmulator, registry: EmulatorControl) -> None:
@@ -240,7 +241,7 @@ async def test_missing_credentials_say_which_rights_are_needed(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     clients = AwsClients(AwsLimits(attempts=1), endpoints={"sagemaker": registry.url})
-    port = SageMakerRegistry(clients, clock=SystemClock(), metrics=PrometheusTelemetry(version="test"))
+    port = SageMakerRegistry(clients, clock=SystemClock())
     with pytest.raises(Retryable, match=r"NoCredentialsError.*sagemaker:ListModelPackages") as denied:
         await port.read_group(GROUP, NONE, 1)
     assert denied.value.reason is Reason.ACCESS_DENIED
@@ -248,19 +249,37 @@ async def test_missing_credentials_say_which_rights_are_needed(
 
 
 @pytest.mark.parametrize(
-    ("properties", "expected"),
+    ("properties", "evaluated", "expected", "live"),
     [
-        ({"psm.accuracy": "0.8", "psm.live.accuracy": "0.7"}, {"accuracy": "0.7"}),
-        ({"psm.accuracy": "0.8", "psm.live.accuracy": "n/a"}, {"accuracy": "0.8"}),
-        ({"psm.live.latency": "12"}, {"latency": "12"}),
-        ({"psm.accuracy": "high"}, {"accuracy": "high"}),
-        ({"psm.sha256": "ab", "psm.git_sha": "cd", "owner": "pricing"}, {}),
+        ({"psm.accuracy": "0.8", "psm.live.accuracy": "0.7"}, {}, {"accuracy": "0.7"}, {"accuracy"}),
+        ({"psm.accuracy": "0.8", "psm.live.accuracy": "n/a"}, {}, {"accuracy": "0.8"}, set()),
+        ({"psm.live.latency": "12"}, {}, {"latency": "12"}, {"latency"}),
+        ({"psm.accuracy": "high"}, {}, {"accuracy": "high"}, set()),
+        ({"psm.sha256": "ab", "psm.git_sha": "cd", "owner": "pricing"}, {}, {}, set()),
+        ({"psm.accuracy": "0.8"}, {"accuracy": "0.7"}, {"accuracy": "0.7"}, set()),
+        ({"psm.live.accuracy": "0.6"}, {"accuracy": "0.7"}, {"accuracy": "0.6"}, {"accuracy"}),
+        ({"psm.live.accuracy": "n/a"}, {"accuracy": "0.7"}, {"accuracy": "0.7"}, set()),
+        ({"psm.macro_f1": "0.6"}, {"accuracy": "0.7"}, {"accuracy": "0.7", "macro_f1": "0.6"}, set()),
     ],
-    ids=["live wins", "unless it is no number", "live only", "text stays text", "what is no metric is left out"],
+    ids=[
+        "live wins",
+        "unless it is no number",
+        "live only",
+        "text stays text",
+        "what is no metric is left out",
+        "an evaluation wins over what was registered",
+        "live wins over an evaluation",
+        "unless it is no number, there too",
+        "what an evaluation does not say stays",
+    ],
 )
-def test_metrics(properties: dict[str, str], expected: dict[str, str]) -> None:
-    """psm.live.* over psm.*."""
-    assert metrics_of(properties) == expected
+def test_metrics(
+    properties: dict[str, str], evaluated: dict[str, str], expected: dict[str, str], live: set[str]
+) -> None:
+    """psm.live.* over the evaluation JSON over psm.*."""
+    known, measured = metrics_of(properties, evaluated)
+    assert known | measured == expected
+    assert measured.keys() == live
 
 
 def test_the_newer_way_to_name_model_data_is_understood() -> None:

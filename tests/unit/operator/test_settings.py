@@ -28,7 +28,13 @@ def test_defaults_are_pinned() -> None:
         },
         "cluster": {"kubeconfig": None, "namespaces": (), "sweep_interval_s": 600.0},
         "queue": {"workers": 8, "backoff_base_s": 1.0, "backoff_cap_s": 300.0, "pass_timeout_s": 120.0},
-        "aws": {"threads": 8, "connect_timeout_s": 3.0, "read_timeout_s": 10.0, "attempts": 3},
+        "aws": {
+            "threads": 8,
+            "connect_timeout_s": 3.0,
+            "read_timeout_s": 10.0,
+            "attempts": 3,
+            "role_session_s": 3600,
+        },
         "predictor": {
             "image": "localhost/mlops/api-price-sensitivity:dev",
             "env": {},

@@ -1,67 +1,28 @@
-"""What the SageMaker and S3 adapters share: clients made once per region, calls run in threads, errors told apart by code.
+"""What the AWS adapters share: clients made once per service, region and role, and the threads that call them.
 
-boto3 blocks, so every call runs in a bounded thread pool and never on the event loop. Credentials come from boto3's own
-chain (IRSA, pod identity, environment); nothing is configured here but timeouts and retries.
+boto3 blocks, so every call runs in a bounded thread pool and never on the event loop. The operator's own credentials
+come from boto3's own chain (IRSA, pod identity, environment); a role of another account is assumed with them (`roles`).
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+
+from psm_operator.adapters.aws_calls import CallMetrics, count_calls
+from psm_operator.adapters.roles import role_session
 
 T = TypeVar("T")
 
-THROTTLED: Final = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "SlowDown",
-        "429",
-    }
-)
-DENIED: Final = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "SignatureDoesNotMatch",
-        "InvalidIdentityToken",
-        "403",
-        "401",
-    }
-)
-
-
-class Trouble(Enum):
-    """Why a call to AWS failed, as far as the operator cares."""
-
-    THROTTLED = auto()
-    DENIED = auto()
-    REFUSED = auto()
-    MISSING = auto()
-    AWAY = auto()
+LOADER: Final = "data_loader"
+"""What botocore calls the part that reads service models; shared by all sessions, for SageMaker's takes tens of MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,67 +32,46 @@ class AwsLimits:
     Attributes:
         threads: calls under way at once.
         attempts: tries per call, the first included; adaptive mode also slows down when throttled.
+        role_session_s: how long an assumed role's credentials are good for; role chaining allows one hour at most.
     """
 
     threads: int = 8
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 10.0
     attempts: int = 3
-
-
-def code_of(err: Exception) -> str:
-    """The error code of a service's answer, or the exception's class name."""
-    if isinstance(err, ClientError):
-        return str(err.response.get("Error", {}).get("Code", "Unknown"))
-    return type(err).__name__
-
-
-def trouble_of(err: Exception) -> Trouble:
-    """Tell errors apart by code alone; texts change."""
-    if isinstance(err, NoCredentialsError | CredentialRetrievalError | PartialCredentialsError):
-        return Trouble.DENIED
-    code = code_of(err)
-    if code in THROTTLED:
-        return Trouble.THROTTLED
-    if code in DENIED:
-        return Trouble.DENIED
-    if code in {"ValidationException", "ValidationError"}:
-        return Trouble.REFUSED
-    if code in {"404", "NotFound", "NoSuchKey", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException"}:
-        return Trouble.MISSING
-    return Trouble.AWAY
+    role_session_s: int = 3600
 
 
 class AwsClients:
-    """boto3 clients by service and region, and the threads that call them.
+    """boto3 clients by service, region and role, and the threads that call them.
 
     Args:
         endpoints: service -> URL, for tests; empty leaves it to boto3 (AWS_ENDPOINT_URL and the like).
     """
 
-    def __init__(self, limits: AwsLimits, *, endpoints: dict[str, str] | None = None) -> None:
+    def __init__(self, limits: AwsLimits, *, endpoints: Mapping[str, str] | None = None) -> None:
         self._limits = limits
-        self._endpoints = endpoints or {}
+        self._endpoints = dict(endpoints or {})
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="aws")
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+        self._core = botocore.session.get_session()
+        self._sessions: dict[str, Any] = {"": boto3.session.Session(botocore_session=self._core)}
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._metrics: CallMetrics | None = None
 
-    def client(self, service: str, region: str) -> Any:
-        """The client of a service in a region; thread-safe, made once."""
+    def measure(self, metrics: CallMetrics) -> None:
+        """Tell `metrics` of every call of every client made from now on."""
+        self._metrics = metrics
+
+    def client(self, service: str, region: str, role_arn: str = "") -> Any:
+        """The client of a service in a region, acting as a role; thread-safe, made once.
+
+        Its calls raise `roles.RoleNotAssumable` when the role cannot be assumed.
+        """
         with self._lock:  # sessions are not thread-safe, clients are
-            key = (service, region)
+            key = (service, region, role_arn)
             if key not in self._clients:
-                self._clients[key] = boto3.session.Session().client(
-                    service,
-                    region_name=region,
-                    endpoint_url=self._endpoints.get(service),
-                    config=Config(
-                        retries={"mode": "adaptive", "total_max_attempts": self._limits.attempts},
-                        connect_timeout=self._limits.connect_timeout_s,
-                        read_timeout=self._limits.read_timeout_s,
-                        max_pool_connections=self._limits.threads,
-                    ),
-                )
+                self._clients[key] = self._make(self._session(role_arn, region), service, region)
             return self._clients[key]
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -144,6 +84,34 @@ class AwsClients:
         for client in self._clients.values():
             client.close()
 
+    def _session(self, role_arn: str, region: str) -> Any:
+        """One session per role: its clients in all regions share its credentials."""
+        own = self._sessions[""]
+        if role_arn not in self._sessions:
+            sts_region = own.region_name or region
 
-AWS_ERRORS: Final = (BotoCoreError, ClientError)
-"""Everything that boto3 raises on purpose."""
+            def make_sts(service: str, **credentials: str) -> Any:
+                with self._lock:
+                    return self._make(own, service, sts_region, **credentials)
+
+            acting = role_session(role_arn, own.get_credentials(), make_sts, lasting_s=self._limits.role_session_s)
+            acting.register_component(LOADER, self._core.get_component(LOADER))
+            self._sessions[role_arn] = boto3.session.Session(botocore_session=acting)
+        return self._sessions[role_arn]
+
+    def _make(self, session: Any, service: str, region: str, **credentials: str) -> Any:
+        client = session.client(
+            service,
+            region_name=region,
+            endpoint_url=self._endpoints.get(service),
+            config=Config(
+                retries={"mode": "adaptive", "total_max_attempts": self._limits.attempts},
+                connect_timeout=self._limits.connect_timeout_s,
+                read_timeout=self._limits.read_timeout_s,
+                max_pool_connections=self._limits.threads,
+            ),
+            **credentials,
+        )
+        if self._metrics is not None:
+            count_calls(client, self._metrics, time.monotonic)
+        return client

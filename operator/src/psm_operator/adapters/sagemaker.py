@@ -1,18 +1,22 @@
 """The model registry on SageMaker: one read of a model package group, errors translated by code.
 
 ListModelPackages pages through every version; DescribeModelPackage is called for the newest approved one and for those
-asked for, so the calls per read are bounded by pages + versions in play. A group that does not exist may come as a
-ValidationException or as an empty list: DescribeModelPackageGroup settles which.
+asked for, so the calls per read are bounded by pages + versions in play, and one conditional GET of each described
+version's evaluation JSON. A group that does not exist may come as a ValidationException or as an empty list:
+DescribeModelPackageGroup settles which.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from psm_contract import metadata
-from psm_operator.adapters.aws import AWS_ERRORS, AwsClients, Trouble, code_of, trouble_of
+from psm_operator.adapters.arn import Arn
+from psm_operator.adapters.aws import AwsClients
+from psm_operator.adapters.evaluation import Evaluation, EvaluationReader
+from psm_operator.adapters.trouble import AWS_ERRORS, Trouble, code_of, denial_advice, network_advice, trouble_of
 from psm_operator.api.conditions import Reason
 from psm_operator.errors import OperatorError, Retryable, Stalled
 from psm_operator.ports import Clock
@@ -25,20 +29,13 @@ PAGE_SIZE: Final = 100
 """The service's own maximum."""
 
 
-class CallMetrics(Protocol):
-    """What the adapter tells telemetry."""
-
-    def registry_called(self, operation: str, outcome: str) -> None:
-        """One call ended; outcome is "ok" or an error code."""
-
-
 class SageMakerRegistry:
     """Implements `ports.Registry`."""
 
-    def __init__(self, clients: AwsClients, *, clock: Clock, metrics: CallMetrics) -> None:
+    def __init__(self, clients: AwsClients, *, clock: Clock) -> None:
         self._clients = clients
         self._clock = clock
-        self._metrics = metrics
+        self._evaluations = EvaluationReader(clients)
 
     async def read_group(self, group: GroupRef, describe: frozenset[int], number: int) -> Snapshot:
         """List every version and describe the newest approved one and those in `describe`."""
@@ -48,11 +45,11 @@ class SageMakerRegistry:
     def _read(self, group: GroupRef, describe: frozenset[int]) -> GroupContent:
         """In a thread: making a client reads the service's model from disk, which takes half a second the first time."""
         try:
-            client = self._clients.client("sagemaker", group.region)
+            client = self._clients.client("sagemaker", group.region, group.role_arn)
         except AWS_ERRORS as err:
             message = f"no SageMaker client for region {group.region}: {err}; check the region and the credentials"
             raise Retryable(message, reason=Reason.REGISTRY_UNAVAILABLE) from err
-        return GroupRead(client, group, self._metrics).everything(describe)
+        return GroupRead(client, group, self._evaluations).everything(describe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class GroupRead:
 
     client: Any
     group: GroupRef
-    metrics: CallMetrics
+    evaluations: EvaluationReader
 
     def everything(self, describe: frozenset[int]) -> GroupContent:
         """The versions, newest first, and the described ones."""
@@ -93,16 +90,12 @@ class GroupRead:
             token = {"NextToken": page["NextToken"]}
 
     def _package(self, summary: PackageSummary) -> ModelPackage:
-        return package_of(self._call("DescribeModelPackage", ModelPackageName=summary.arn))
+        described = self._call("DescribeModelPackage", ModelPackageName=summary.arn)
+        url = evaluation_url_of(described)
+        return package_of(described, self.evaluations.read(url, self.group) if url else Evaluation())
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        method = getattr(self.client, METHODS[operation])
-        try:
-            answer: dict[str, Any] = method(**arguments)
-        except AWS_ERRORS as err:
-            self.metrics.registry_called(operation, code_of(err))
-            raise
-        self.metrics.registry_called(operation, "ok")
+        answer: dict[str, Any] = getattr(self.client, METHODS[operation])(**arguments)
         return answer
 
     def _translated(self, err: Exception) -> OperatorError:
@@ -116,10 +109,9 @@ class GroupRead:
                     reason=Reason.REGISTRY_THROTTLED,
                 )
             case Trouble.DENIED:
+                advice = self._stranger() or denial_advice(err, NEEDS)
                 return Retryable(
-                    f"the operator may not read {group} at {endpoint} ({code_of(err)}): {err}; "
-                    "allow sagemaker:ListModelPackages, DescribeModelPackage and DescribeModelPackageGroup on it "
-                    "to the operator's role",
+                    f"the operator may not read {group} at {endpoint} ({code_of(err)}): {err}; {advice}",
                     reason=Reason.ACCESS_DENIED,
                 )
             case Trouble.REFUSED | Trouble.MISSING:
@@ -127,7 +119,7 @@ class GroupRead:
             case Trouble.AWAY:
                 return Retryable(
                     f"{group} could not be read at {endpoint} ({code_of(err)}): {err}; "
-                    "check the endpoint and the network path to it",
+                    f"{network_advice(err, self.group.region)}",
                     reason=Reason.REGISTRY_UNAVAILABLE,
                 )
 
@@ -141,7 +133,8 @@ class GroupRead:
             return Stalled(
                 Reason.MODEL_PACKAGE_GROUP_NOT_FOUND,
                 f"model package group {self.group.name} does not exist in region {self.group.region} "
-                f"({code_of(why)} from {self.client.meta.endpoint_url}); create it or correct spec.registry",
+                f"{self._as_whom()}({code_of(why)} from {self.client.meta.endpoint_url}); "
+                f"{self._stranger() or 'create it or correct spec.registry'}",
             )
         return Retryable(
             f"SageMaker refused a read of {self.group.name} in region {self.group.region} ({code_of(err)}): {err}; "
@@ -149,6 +142,25 @@ class GroupRead:
             reason=Reason.REGISTRY_UNAVAILABLE,
         )
 
+    def _as_whom(self) -> str:
+        return f"as seen by role {self.group.role_arn} " if self.group.role_arn else ""
+
+    def _stranger(self) -> str:
+        """What to do when the group's ARN names another region, or another account than the role's; empty if neither."""
+        group, role = Arn.parse(self.group.name), Arn.parse(self.group.role_arn)
+        if group is not None and group.region != self.group.region:
+            return f"its ARN names region {group.region}: correct spec.registry.region"
+        if group is not None and role is None:
+            return (
+                f"its ARN names account {group.account}: if that is not the operator's own, set spec.registry.roleARN to a "
+                f"role of account {group.account} that the operator may assume"
+            )
+        if group is not None and role is not None and group.account != role.account:
+            return f"the role is of account {role.account}, the group of {group.account}: correct spec.registry.roleARN"
+        return ""
+
+
+NEEDS: Final = "sagemaker:ListModelPackages, DescribeModelPackage and DescribeModelPackageGroup on the group"
 
 METHODS: Final[Mapping[str, str]] = {
     "ListModelPackages": "list_model_packages",
@@ -164,11 +176,12 @@ def summary_of(row: Mapping[str, Any]) -> PackageSummary:
     )
 
 
-def package_of(described: Mapping[str, Any]) -> ModelPackage:
+def package_of(described: Mapping[str, Any], evaluation: Evaluation) -> ModelPackage:
     """One DescribeModelPackage in our words; what is missing stays empty, never guessed."""
     properties: Mapping[str, str] = described.get("CustomerMetadataProperties") or {}
     containers = (described.get("InferenceSpecification") or {}).get("Containers") or [{}]
     modified = described.get("LastModifiedTime") or described.get("CreationTime") or datetime.fromtimestamp(0, UTC)
+    registered, live = metrics_of(properties, evaluation.metrics)
     return ModelPackage(
         version=int(described["ModelPackageVersion"]),
         arn=described["ModelPackageArn"],
@@ -176,10 +189,18 @@ def package_of(described: Mapping[str, Any]) -> ModelPackage:
         model_data_url=model_data_url_of(containers[0]),
         sha256=properties.get(metadata.SHA256, "").lower(),
         modified_at=modified,
-        metrics=MappingProxyType(metrics_of(properties)),
+        metrics=MappingProxyType(registered | live),
         data_validation=validation_of(properties),
         approval_note=described.get("ApprovalDescription") or "",
+        live_metrics=frozenset(live),
+        evaluation_error=evaluation.error,
     )
+
+
+def evaluation_url_of(described: Mapping[str, Any]) -> str:
+    """Where the evaluation JSON lies; empty if the package names none."""
+    quality = (described.get("ModelMetrics") or {}).get("ModelQuality") or {}
+    return str((quality.get("Statistics") or {}).get("S3Uri") or "")
 
 
 def model_data_url_of(container: Mapping[str, Any]) -> str:
@@ -188,18 +209,22 @@ def model_data_url_of(container: Mapping[str, Any]) -> str:
     return str(container.get("ModelDataUrl") or source.get("S3Uri") or "")
 
 
-def metrics_of(properties: Mapping[str, str]) -> dict[str, str]:
-    """Metric name -> value as written. A live value overrides the registered one unless it is no number.
+def metrics_of(
+    properties: Mapping[str, str], evaluated: Mapping[str, str] = MappingProxyType({})
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What was evaluated and what was measured live, metric name -> value as written.
 
-    A value that is no number stays text, so that its verdict can say what was found.
+    The newer truth wins: `psm.live.*` over the evaluation JSON over `psm.*`. A live value that is no number hides
+    nothing; where there is nothing to hide it stays text, so that its verdict can say what was found.
     """
     names = [key for key in properties if key.startswith(metadata.PREFIX) and key not in metadata.NOT_METRICS]
     registered = {key.removeprefix(metadata.PREFIX): properties[key] for key in names if not _is_live(key)}
+    known = {**registered, **evaluated}
     live = {key.removeprefix(metadata.LIVE_PREFIX): properties[key] for key in names if _is_live(key)}
     readable = {
-        name: text for name, text in live.items() if metadata.parse_metric(text) is not None or name not in registered
+        name: text for name, text in live.items() if metadata.parse_metric(text) is not None or name not in known
     }
-    return registered | readable
+    return known, readable
 
 
 def _is_live(key: str) -> bool:
