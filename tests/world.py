@@ -135,8 +135,8 @@ class World:
 
     def _is_unread(self) -> bool:
         """A group's first poll comes as soon as somebody follows it."""
-        view = self.polls.view(GROUP)
-        return bool(self.polls.interests) and isinstance(view, RegistryUnknown) and view.reason is Reason.NOT_CHECKED
+        views = [self.polls.view(interest.group) for interest in self.polls.interests.values()]
+        return any(isinstance(view, RegistryUnknown) and view.reason is Reason.NOT_CHECKED for view in views)
 
     def _moved(self) -> bool:
         deployments = [ObjectRef(REF.namespace, name) for name in (REF.name, candidate_name(REF))]

@@ -1,7 +1,7 @@
 """Asks the ports everything that `decide` may want to know, and returns it as one complete value."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.rollback import earlier_versions
 from psm_operator.decide.scene import serving_target
 from psm_operator.decide.verdict import metric_queries
+from psm_operator.decide.wishes import rollback_wish
 from psm_operator.deps import Deps
 from psm_operator.errors import Stalled
 from psm_operator.values import (
@@ -70,12 +71,11 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
     if isinstance(view, Snapshot):
         evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)
     children = await deps.cluster.children(ref, uid)
-    serving, candidate, artifacts = await asyncio.gather(
+    serving, candidate = await asyncio.gather(
         _workload(ref, SERVING, children.get(("Deployment", ref.name)), deps),
         _workload(ref, CANDIDATE, children.get(("Deployment", candidate_name(ref))), deps),
-        _look_at_artifacts(spec, status, view, evidence, deps),
     )
-    return Observation(
+    seen = Observation(
         ref=ref,
         uid=uid,
         generation=model["metadata"]["generation"],
@@ -83,7 +83,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         status=status,
         registry=view,
         evidence=evidence,
-        artifacts=artifacts,
+        artifacts={},
         serving=serving,
         candidate=candidate,
         children=children,
@@ -92,6 +92,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         resource_version=model["metadata"]["resourceVersion"],
         readings=readings,
     )
+    return replace(seen, artifacts=await _look_at_artifacts(seen, deps))
 
 
 def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:
@@ -158,22 +159,23 @@ def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = Fal
     )
 
 
-async def _look_at_artifacts(
-    spec: ModelSpec, status: ModelStatus, view: RegistryView, evidence: Evidence, deps: Deps
-) -> dict[int, Artifact]:
+async def _look_at_artifacts(seen: Observation, deps: Deps) -> dict[int, Artifact]:
+    status, view = seen.status, seen.registry
     if not isinstance(view, Snapshot):
         return {}
-    versions = versions_in_play(status, spec, view) & view.packages.keys()
-    if not _is_in_doubt(status, evidence):
+    versions = versions_in_play(status, seen.spec, view) & view.packages.keys()
+    if not _is_in_doubt(seen):
         serving = serving_target(status)
         ways_back = {served.version for served in earlier_versions(status)}
         versions -= ways_back | ({serving.version} if serving is not None else set())
         versions |= {status.candidate.version} & view.packages.keys() if status.candidate is not None else set()
-    group = group_of(spec)
+    group = group_of(seen.spec)
     looks = await asyncio.gather(*(deps.artifacts.look(view.packages[version], group) for version in versions))
     return dict(zip(versions, looks, strict=True))
 
 
-def _is_in_doubt(status: ModelStatus, evidence: Evidence) -> bool:
+def _is_in_doubt(seen: Observation) -> bool:
     """Whether a way back may be needed in this pass, so that its artifact must be known to exist."""
-    return is_doubted(evidence) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING)
+    candidate = seen.status.candidate
+    is_arriving = candidate is not None and candidate.stage is Stage.PROGRESSING
+    return is_doubted(seen.evidence) or is_arriving or rollback_wish(seen, seen.status) is not None

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.component
 
 ROOT = Path(__file__).parents[3]
 NAMESPACE = "crd-api"
+LIVE = {"namespace": "PSM", "metricName": "LiveAccuracy", "statistic": "Average", "period": 300}
+MEASURED = {"name": "live_accuracy", "source": "CloudWatch", "cloudWatch": LIVE}
+DIMENSION = {"name": "Model", "value": "uk-grocery"}
 REGISTRY = {"modelPackageGroupName": "price-sensitivity", "region": "ap-southeast-1"}
 
 
@@ -47,9 +50,9 @@ def stored(api: Cluster, manifest: str) -> dict[str, Any]:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "policy and pin": (
         {"version": {"policy": "LatestApproved", "pin": 3}},
-        "set exactly one of version.policy and version.pin",
+        "set exactly one of version.policy, version.range and version.pin",
     ),
-    "neither policy nor pin": ({"version": {}}, "set exactly one of version.policy and version.pin"),
+    "neither policy nor pin": ({"version": {}}, "set exactly one of version.policy, version.range and version.pin"),
     "replicas and autoscaling": ({"replicas": 3, "autoscaling": {}}, "replicas and autoscaling exclude each other"),
     "more at least than at most": (
         {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}},
@@ -83,6 +86,44 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no duration": ({"interval": "fast"}, "spec.interval: Invalid value"),
     "a quantity that is none": ({"predictor": {"resources": {"limits": {"memory": "1GiB"}}}}, "should match"),
+    "policy and range": (
+        {"version": {"policy": "LatestApproved", "range": ">3"}},
+        "set exactly one of version.policy, version.range and version.pin",
+    ),
+    "a range in words": ({"version": {"range": "from 3 to 7"}}, "should match"),
+    "metrics of CloudWatch without saying which": (
+        {"analysis": {"metrics": [{"name": "a", "source": "CloudWatch"}]}},
+        "set cloudWatch if, and only if, source is CloudWatch",
+    ),
+    "a metric of CloudWatch said to be the registry's": (
+        {"analysis": {"metrics": [{"name": "a", "cloudWatch": LIVE}]}},
+        "set cloudWatch if, and only if, source is CloudWatch",
+    ),
+    "a regression of what no other version has": (
+        {"analysis": {"metrics": [MEASURED | {"maxRegression": {"absolute": "0.1"}}]}},
+        "maxRegression compares registered metrics",
+    ),
+    "a period that CloudWatch does not have": (
+        {"analysis": {"metrics": [MEASURED | {"cloudWatch": {**LIVE, "period": 90}}]}},
+        "cloudWatch.period must be a multiple of 60",
+    ),
+    "a dimension twice": (
+        {"analysis": {"metrics": [MEASURED | {"cloudWatch": {**LIVE, "dimensions": [DIMENSION, DIMENSION]}}]}},
+        'Duplicate value: {"name":"Model"}',
+    ),
+    "a window without end": (
+        {"schedule": {"timezone": "UTC", "offHours": [{"start": "07:00", "end": "07:00"}]}},
+        "an off-hours window must end at another time than it starts",
+    ),
+    "a time zone that does not exist": (
+        {"schedule": {"timezone": "Mars/Olympus", "offHours": [{"start": "20:00", "end": "07:00"}]}},
+        "unknown time zone Mars/Olympus",
+    ),
+    "a day that does not exist": (
+        {"schedule": {"timezone": "UTC", "offHours": [{"start": "20:00", "end": "07:00", "days": ["Someday"]}]}},
+        "Unsupported value",
+    ),
+    "a role that is none": ({"registry": {**REGISTRY, "roleARN": "reader"}}, "should match"),
     "an unknown field": ({"replica": 3}, 'unknown field "spec.replica"'),
     "an unknown policy": ({"version": {"policy": "Newest"}}, "Unsupported value"),
     "a path that is none": ({"networking": {"ingress": {"host": "a.example", "path": "v1"}}}, "should match"),
@@ -117,6 +158,10 @@ ADMITTED: dict[str, dict[str, Any]] = {
     "nothing but a group": {},
     "a pin": {"version": {"pin": 17}},
     "nulls": {"autoscaling": None, "replicas": None, "networking": {"ingress": None}, "version": None},
+    "a range": {"version": {"range": ">=12 <40 !=17"}},
+    "another account": {"registry": {**REGISTRY, "roleARN": "arn:aws:iam::222222222222:role/team/registry-reader"}},
+    "nights": {"schedule": {"timezone": "Asia/Singapore", "offHours": [{"start": "20:00", "end": "07:00"}]}},
+    "a measured metric": {"analysis": {"dryRun": True, "metrics": [{**MEASURED, "threshold": {"max": "0.9"}}]}},
     "a fixed size": {"replicas": 0},
     "half an autoscaling": {"autoscaling": {"maxReplicas": 20}},
     "half a rollout": {"rollout": {"soak": "1h30m", "verification": {"enabled": False}}},

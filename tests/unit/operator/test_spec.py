@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from psm_operator.api.spec import Autoscaling, ModelSpec, OnApprovalRevoked, OnNoTarget, RollbackMode, VersionPolicy
 
 MINIMAL: dict[str, Any] = {"registry": {"modelPackageGroupName": "price-sensitivity", "region": "ap-southeast-1"}}
+LIVE = {"namespace": "PSM", "metricName": "LiveAccuracy", "statistic": "Average", "period": 300}
 ARN = "arn:aws:sagemaker:ap-southeast-1:123456789012:model-package-group/price-sensitivity"
 
 
@@ -43,7 +44,10 @@ def test_defaults_are_the_ones_documented() -> None:
         None,
         None,
     ]
+    assert (spec.analysis.consecutive_error_limit, spec.analysis.dry_run) == (4, False)
+    assert (spec.schedule, spec.registry.role_arn) == (None, "")
     rollback = spec.rollback
+    assert rollback.rejection_ttl_s is None
     assert rollback.mode is RollbackMode.AUTOMATIC
     assert rollback.on_approval_revoked is OnApprovalRevoked.ROLLBACK
     assert rollback.on_no_target is OnNoTarget.HOLD
@@ -117,6 +121,23 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "the operator's own variable": {"predictor": {"env": [{"name": "PSM_MODEL_SHA256", "value": "x"}]}},
     "a variable twice": {"predictor": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
     "a metric twice": {"analysis": {"metrics": [{"name": "accuracy"}, {"name": "accuracy"}]}},
+    "policy and range": {"version": {"policy": "LatestApproved", "range": ">3"}},
+    "a range in words": {"version": {"range": "from 3 to 7"}},
+    "metrics of CloudWatch without saying which": {"analysis": {"metrics": [{"name": "a", "source": "CloudWatch"}]}},
+    "a metric of CloudWatch said to be the registry's": {"analysis": {"metrics": [{"name": "a", "cloudWatch": LIVE}]}},
+    "a regression of what no other version has": {
+        "analysis": {
+            "metrics": [{"name": "a", "source": "CloudWatch", "cloudWatch": LIVE, "maxRegression": {"absolute": "0.1"}}]
+        }
+    },
+    "a period that CloudWatch does not have": {
+        "analysis": {"metrics": [{"name": "a", "source": "CloudWatch", "cloudWatch": {**LIVE, "period": 90}}]}
+    },
+    "a window without end": {"schedule": {"timezone": "UTC", "offHours": [{"start": "07:00", "end": "07:00"}]}},
+    "a time zone that does not exist": {
+        "schedule": {"timezone": "Mars/Olympus", "offHours": [{"start": "20:00", "end": "07:00"}]}
+    },
+    "a role that is none": {"registry": {**MINIMAL["registry"], "roleARN": "reader"}},
     "an unknown field": {"replica": 3},
 }
 
@@ -126,6 +147,16 @@ def test_contradictions_are_refused(fields: dict[str, Any]) -> None:
     """The same ones that the API server refuses."""
     with pytest.raises(ValidationError):
         parsed(**fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "admitted"),
+    [(">=3 <6", [3, 4, 5]), ("!=4", [1, 2, 3, 5, 6, 7]), (">3 <=5 !=4", [5]), ("<2", [1]), (">7", [])],
+)
+def test_a_range_admits_what_satisfies_every_comparison(text: str, admitted: list[int]) -> None:
+    """And nothing else."""
+    choice = parsed(version={"range": text}).version
+    assert [version for version in range(1, 8) if choice.admits(version)] == admitted
 
 
 def test_a_fixed_number_of_replicas_switches_autoscaling_off() -> None:
