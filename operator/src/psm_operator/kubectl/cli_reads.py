@@ -1,0 +1,122 @@
+"""Commands that only look: status, history, explain, diff."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from psm_operator.kubectl.cli import DIFF_FAILED, Action, cli, complete_names, complete_versions, flagged
+from psm_operator.kubectl.errors import PluginError
+from psm_operator.kubectl.session import Session
+
+REGISTRY = click.option(
+    "--registry",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Whether to ask SageMaker and S3 with your own AWS credentials; auto goes on without when that fails.",
+)
+NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names)
+
+
+def output_option(*forms: str) -> Callable[[Action], Action]:
+    """`-o`."""
+    return click.option("-o", "--output", type=click.Choice(forms), default="", help="How to print.")
+
+
+@click.command("status")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
+@output_option("json", "yaml", "wide", "name")
+@click.option("-A", "--all-namespaces", "is_everywhere", is_flag=True, help="Models of every namespace.")
+@click.option("-l", "--selector", default="", metavar="QUERY", help="Only models with these labels, like team=pricing.")
+@click.option("-w", "--watch", "is_watching", is_flag=True, help="Go on printing what changes.")
+@click.option("--no-headers", "has_headers", is_flag=True, flag_value=False, default=True, help="Print no header.")
+@flagged
+def status_command(session: Session, **given: Any) -> None:
+    r"""Show what is served and what stands in the way of more.
+
+    Without NAME one line per model; with NAME everything about it, unless -o or -w asks for lines.
+
+    \b
+    Examples:
+      kubectl psm status
+      kubectl psm status uk-grocery
+      kubectl psm status -A -w
+      kubectl psm status -l team=pricing -o wide
+    """
+    from psm_operator.kubectl.show import Listing, show  # noqa: PLC0415  # heavy
+
+    show(session, Listing(**given))
+
+
+@click.command("history")
+@NAMES
+@output_option("json", "yaml", "wide")
+@flagged
+def history_command(session: Session, names: tuple[str, ...], output: str) -> None:
+    r"""Show what happened to a model's versions, newest first.
+
+    \b
+    Examples:
+      kubectl psm history uk-grocery
+      kubectl psm history uk-grocery -o wide
+    """
+    from psm_operator.kubectl.show import show_history  # noqa: PLC0415  # heavy
+
+    show_history(session, names, output)
+
+
+@click.command("explain", short_help="Say why a version is not served, rule by rule.")
+@click.argument("name", shell_complete=complete_names)
+@click.argument("version", required=False, type=click.IntRange(min=1), shell_complete=complete_versions)
+@output_option("json", "yaml")
+@REGISTRY
+@flagged
+def explain_command(session: Session, name: str, version: int | None, output: str, registry: str) -> None:
+    r"""Say why a version is not served: every rule in order, with its values.
+
+    Without VERSION: the newest that the policy would pick, rejections ignored.
+    The first rule that stops it is marked with an arrow.
+    SageMaker and S3 are asked with your own AWS credentials, and the operator's own code judges.
+
+    \b
+    Examples:
+      kubectl psm explain uk-grocery
+      kubectl psm explain uk-grocery 18
+      kubectl psm explain uk-grocery 18 --registry=never
+    """
+    from psm_operator.kubectl.explain import explain  # noqa: PLC0415  # heavy
+
+    explain(session, name, version, output=output, registry=registry)
+
+
+@click.command("diff", short_help="Show what the operator would write now.")
+@NAMES
+@REGISTRY
+@click.option(
+    "--operator-namespace", default="", metavar="NAME", help="Where the operator runs; else it is looked for."
+)
+@flagged
+def diff_command(session: Session, names: tuple[str, ...], registry: str, operator_namespace: str) -> int:
+    r"""Show what the operator would write now: live children against desired ones, as a unified diff.
+
+    Exit code 0: no difference. 1: there are differences. 2: it could not be found out.
+
+    \b
+    Examples:
+      kubectl psm diff uk-grocery
+      kubectl psm diff uk-grocery --registry=never
+    """
+    from psm_operator.kubectl.diff import diff  # noqa: PLC0415  # heavy
+
+    try:
+        return diff(session, names, registry=registry, operator_namespace=operator_namespace)
+    except PluginError as err:
+        err.exit_code = DIFF_FAILED
+        raise
+
+
+def declare() -> None:
+    """Make the commands known; again is fine."""
+    for command in (status_command, history_command, explain_command, diff_command):
+        cli.add_command(command)

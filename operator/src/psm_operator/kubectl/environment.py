@@ -1,0 +1,58 @@
+"""The environment, as the plugin's only reader of it sees it.
+
+Passed on as a value; tests make their own.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a command may know of where it runs.
+
+    Attributes:
+        variables: as given; credential plugins inherit them.
+        service_account: folder of a pod's token, CA and namespace.
+    """
+
+    variables: Mapping[str, str]
+    home: Path
+    is_terminal: bool
+    service_account: Path = SERVICE_ACCOUNT
+
+    @classmethod
+    def read(cls) -> Self:
+        """The process' own."""
+        return cls(
+            variables=dict(os.environ),  # noqa: TID251  # the only reader of the environment
+            home=Path.home(),
+            is_terminal=sys.stdout.isatty(),
+        )
+
+    @property
+    def kubeconfig_paths(self) -> tuple[Path, ...]:
+        """Files to merge, the first word wins: KUBECONFIG, else ~/.kube/config."""
+        named = self.variables.get("KUBECONFIG", "")
+        paths = tuple(Path(part) for part in named.split(os.pathsep) if part)
+        return paths or (self.home / ".kube" / "config",)
+
+    @property
+    def has_color(self) -> bool:
+        """On a terminal that can, unless NO_COLOR is set to anything (no-color.org)."""
+        is_able = self.variables.get("TERM", "") != "dumb"
+        return self.is_terminal and is_able and not self.variables.get("NO_COLOR")
+
+    @property
+    def in_cluster_server(self) -> str:
+        """The API server's address inside a pod; empty elsewhere."""
+        host, port = (self.variables.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+        if not host or not (self.service_account / "token").is_file():
+            return ""
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

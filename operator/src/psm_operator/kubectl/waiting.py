@@ -1,0 +1,132 @@
+"""Waits until a wish came true, and says meanwhile what the operator says; for `--wait`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psm_operator.kubectl.errors import PluginError
+from psm_operator.kubectl.models import condition, full_name, name_of, namespace_of, rejection_of, status_of, version_in
+from psm_operator.kubectl.plain import Manifest
+from psm_operator.kubectl.session import Session
+from psm_operator.kubectl.table import duration
+from psm_operator.kubectl.watching import Follower
+from psm_operator.kubectl.wishes import Wish
+
+SETTLED_STAGES = (None, "Soaking")
+"""A soaking candidate serves all traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock; 0 seconds is never."""
+
+    limit_s: float
+    monotonic: Callable[[], float] = time.monotonic
+    start: float = 0.0
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return self.limit_s - (self.monotonic() - self.start) if self.limit_s else float("inf")
+
+
+def wait(session: Session, model: Manifest, wish: Wish, limit_s: float) -> None:
+    """Return when the wish came true.
+
+    Args:
+        session: where to ask and to speak.
+        model: as the write returned it.
+        wish: what was written.
+        limit_s: how long to wait; 0 for ever.
+
+    Raises:
+        PluginError: it will not come true, the model went away, or the time is over.
+    """
+    deadline = Deadline(limit_s, start=time.monotonic())
+    follower = Follower(
+        client=session.client,
+        namespace=namespace_of(model),
+        pause=lambda seconds: time.sleep(max(0.0, min(seconds, deadline.left()))),
+        warn=session.warn,
+        names=frozenset({name_of(model)}),
+        limit_s=deadline.left,
+    )
+    said = ""
+    for changes in follower.changes():
+        for kind, seen in changes:
+            if kind == "DELETED":
+                raise PluginError(f"{name_of(model)} was deleted meanwhile")
+            outcome = judge(model, seen, wish)
+            if outcome:
+                session.say(f"{full_name(model)} {outcome}")
+                return
+            said = _tell(session, seen, said)
+        if deadline.left() <= 0:
+            raise PluginError(_too_late(model, said, limit_s))
+
+
+def _tell(session: Session, seen: Manifest, said: str) -> str:
+    status = status_of(seen)
+    text = f"{status.get('phase', 'Pending')}: {' '.join(str(status.get('message', '')).split())}"
+    if text != said:
+        session.say(f"Waiting for {name_of(seen)}: {text}")
+    return text
+
+
+def _too_late(model: Manifest, said: str, limit_s: float) -> str:
+    hint = "look at it with `kubectl psm explain`" if said else "is the operator running?"
+    return f"timed out after {duration(int(limit_s))} waiting for {name_of(model)} ({said or 'no status'}); {hint}"
+
+
+def judge(written: Manifest, seen: Manifest, wish: Wish) -> str:
+    """What came of the wish, in words; empty while it is not decided.
+
+    Raises:
+        PluginError: it will not come true.
+    """
+    if wish.rollback:
+        return _judge_rollback(seen, wish)
+    if _is_unseen(written, seen):
+        return ""
+    return _judge_version(written, seen, wish)
+
+
+def _is_unseen(written: Manifest, seen: Manifest) -> bool:
+    """Whether the operator has not acted upon the write yet."""
+    is_old = int(status_of(seen).get("observedGeneration") or 0) < int(written["metadata"]["generation"])
+    asked = (written["metadata"].get("annotations") or {}).get("retail.mlops/requestedAt")
+    return is_old or (asked is not None and status_of(seen).get("lastHandledReconcileAt") != asked)
+
+
+def _judge_rollback(seen: Manifest, wish: Wish) -> str:
+    status = status_of(seen)
+    rollback: Any = status.get("rollback") or {}
+    if status.get("lastHandledRollback") != wish.rollback:
+        stall = condition(seen, "Stalled")
+        is_ours = str(stall.get("message", "")).startswith(f"a person asked to go back from version {wish.version};")
+        if is_ours:
+            hint = f"withdraw the request with `kubectl annotate psm/{name_of(seen)} retail.mlops/rollback-`"
+            raise PluginError(f"{stall['message']}; {hint}")
+        return ""
+    if rollback.get("from") != wish.version or rollback.get("reason") != "RequestedByPerson":
+        raise PluginError(
+            f"the request is void: version {wish.version} of {name_of(seen)} was no longer served, or was pinned"
+        )
+    if not rollback.get("finishedAt"):
+        return ""
+    return f"rolled back from version {wish.version} to {rollback['to']['version']}"
+
+
+def _judge_version(written: Manifest, seen: Manifest, wish: Wish) -> str:
+    version, status = wish.target, status_of(seen)
+    before, after = rejection_of(written, version), rejection_of(seen, version)
+    if after is not None and (before is None or before["at"] != after["at"]):
+        raise PluginError(f"version {version} of {name_of(seen)} was rejected: {after['message']}")
+    is_ready = condition(seen, "Ready").get("status") == "True"
+    stage = (status.get("candidate") or {}).get("stage")
+    if version_in(seen, "current") == version and is_ready and stage in SETTLED_STAGES:
+        return f"serves version {version}"
+    stall = condition(seen, "Stalled")
+    if stall.get("status") == "True":
+        raise PluginError(f"{name_of(seen)} is stalled: {stall['message']}")
+    return ""
