@@ -214,6 +214,27 @@ async def test_policy_may_prefer_no_answer(world: World, rollback: dict[str, str
     assert world.replicas >= 2
 
 
+@pytest.mark.parametrize(
+    "rollback",
+    [{"onApprovalRevoked": "ScaleToZero"}, {"onNoTarget": "ScaleToZero"}],
+    ids=["on a revoked approval", "with no way back"],
+)
+async def test_what_is_unknown_does_not_wake_a_silenced_model(world: World, rollback: dict[str, str]) -> None:
+    world.register()
+    await world.serve(rollback=rollback)
+    world.approve(1, Approval.REJECTED)
+    await world.pass_time(60)
+    world.registry.fault = Retryable("SageMaker is away", reason=Reason.REGISTRY_UNAVAILABLE)
+    before = len(world.cluster.writes)
+    await world.pass_time(60)
+    world.restart()
+    await world.pass_time(60)
+    world.registry.fault = None
+    await world.pass_time(60)
+    resized = [line for line in world.cluster.writes[before:] if "Deployment" in line or "Autoscaler" in line]
+    assert (world.replicas, resized) == (0, [])
+
+
 async def test_hold_keeps_a_revoked_version_serving(world: World) -> None:
     world.register()
     await world.serve(rollback={"onApprovalRevoked": "Hold"})

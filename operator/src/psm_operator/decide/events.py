@@ -4,6 +4,7 @@ Every Event has a key made of what happened and when; the recorder names the obj
 by the API server. Only what is younger than `FRESH` is recorded: Events expire, and a restart must not bring old ones back.
 """
 
+import hashlib
 from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
@@ -69,7 +70,10 @@ def _of_stall(seen: Observation, status: ModelStatus) -> list[Event]:
     for condition in status.conditions:
         is_stalled = condition.type is ConditionType.STALLED and condition.status is ConditionStatus.TRUE
         if is_stalled and _is_fresh(seen, condition.last_transition_time):
-            key = f"Stalled/{condition.reason.value}/{condition.last_transition_time.isoformat()}"
+            # A restart may take the condition away for a while: its key is what it says, and what happened last.
+            last = status.history[0].at.isoformat() if status.history else "-"
+            said = hashlib.sha256(condition.message.encode()).hexdigest()[:8]
+            key = f"Stalled/{condition.reason.value}/{seen.generation}/{last}/{said}"
             return [Event("Warning", condition.reason, condition.message, key)]
     return []
 

@@ -1,11 +1,12 @@
 """How many replicas are wanted when it is not the load that decides: off-hours, and policies that prefer no answer."""
 
+from psm_operator.api.conditions import ConditionType, Reason
 from psm_operator.api.policy import OnApprovalRevoked, OnNoTarget
 from psm_operator.api.status import ModelStatus, OffHoursStatus, Stage
-from psm_operator.decide.evidence import is_revocation_confirmed
+from psm_operator.decide.evidence import is_doubted, is_revocation_confirmed
 from psm_operator.decide.plan import AUTOSCALER
 from psm_operator.decide.rollback import Blocked
-from psm_operator.decide.scene import is_rolling_back, serving_target
+from psm_operator.decide.scene import is_rolling_back, known, serving_target
 from psm_operator.decide.schedule import window_at
 from psm_operator.values import Observation
 
@@ -52,15 +53,26 @@ def size_to_start_with(seen: Observation, status: ModelStatus) -> int | None:
 
 
 def _is_better_silent(seen: Observation, status: ModelStatus, blocked: Blocked | None) -> bool:
-    """Whether policy prefers no answer to an answer of the version that serves."""
-    if blocked is not None and seen.spec.rollback.on_no_target is OnNoTarget.SCALE_TO_ZERO:
+    """Whether policy prefers no answer to an answer of the version that serves.
+
+    Once silent, it is not woken by what is unknown: an outage of the registry, or a restart whose reads must confirm anew.
+    """
+    rules, serving = seen.spec.rollback, serving_target(status)
+    if serving is None or seen.spec.version.pin is not None:
+        return False
+    is_silencing = rules.on_approval_revoked is OnApprovalRevoked.SCALE_TO_ZERO
+    if blocked is not None and rules.on_no_target is OnNoTarget.SCALE_TO_ZERO:
         return True
-    serving = serving_target(status)
-    is_revoked = (
-        serving is not None and seen.evidence.version == serving.version and is_revocation_confirmed(seen.evidence)
-    )
-    is_automatic = seen.spec.version.pin is None
-    return is_revoked and is_automatic and seen.spec.rollback.on_approval_revoked is OnApprovalRevoked.SCALE_TO_ZERO
+    if is_silencing and seen.evidence.version == serving.version and is_revocation_confirmed(seen.evidence):
+        return True
+    may_be_silent = is_silencing or rules.on_no_target is OnNoTarget.SCALE_TO_ZERO
+    return may_be_silent and _is_silent(seen) and (known(seen) is None or is_doubted(seen.evidence))
+
+
+def _is_silent(seen: Observation) -> bool:
+    said = next((c.reason for c in seen.status.conditions if c.type is ConditionType.AVAILABLE), None)
+    live = seen.children.get(("Deployment", seen.ref.name))
+    return said is Reason.SCALED_TO_ZERO and live is not None and live["spec"].get("replicas", 1) == 0
 
 
 def _is_moving(status: ModelStatus) -> bool:

@@ -3,7 +3,7 @@
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import ModelStatus, OffHoursStatus, Phase, Served, Stage
 from psm_operator.decide.desired.model import serving_selector
-from psm_operator.decide.evidence import is_revocation_seen
+from psm_operator.decide.evidence import is_doubted, is_revocation_seen
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
@@ -30,6 +30,8 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
         ConditionType.METRICS_HEALTHY: _metrics_healthy(seen, verdicts),
         ConditionType.UP_TO_DATE: _up_to_date(seen, release),
     }
+    if _is_unread(seen):
+        judged |= {kind: _as_before(seen, kind) for kind in OF_THE_REGISTRY}
     conditions = tuple(_condition(seen, kind, judgement) for kind, judgement in judged.items() if judgement is not None)
     return release.model_copy(
         update={
@@ -47,10 +49,38 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
     )
 
 
+OF_THE_REGISTRY = (
+    ConditionType.STALLED,
+    ConditionType.VERSION_RESOLVED,
+    ConditionType.METRICS_HEALTHY,
+    ConditionType.UP_TO_DATE,
+)
+
+
+BLOCKED = frozenset({Reason.NO_ROLLBACK_TARGET, Reason.ROLLBACK_LIMIT_EXCEEDED, Reason.ROLLBACK_NOT_AUTOMATIC})
+"""Why a rollback that is due does not happen."""
+
+
+def _is_unread(seen: Observation) -> bool:
+    """Whether this process has not read the registry yet: that is no news about a model that another one reported on."""
+    is_first_look = isinstance(seen.registry, RegistryUnknown) and seen.registry.reason is Reason.NOT_CHECKED
+    return is_first_look and seen.status.observed_generation == seen.generation
+
+
+def _as_before(seen: Observation, kind: ConditionType) -> Judgement | None:
+    before = next((condition for condition in seen.status.conditions if condition.type is kind), None)
+    return (before.status, before.reason, before.message) if before is not None else None
+
+
 def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> tuple[Reason, str] | None:
     """What only a person can end, worst first."""
+    before = _as_before(seen, ConditionType.STALLED)
+    if _is_unread(seen):
+        return before[1:] if before is not None else None
     if blocked is not None:
         return blocked.reason, blocked.message
+    if before is not None and before[1] in BLOCKED and known(seen) is not None and is_doubted(seen.evidence):
+        return before[1:]  # a restart has forgotten the count, not the doubt
     if isinstance(seen.registry, RegistryUnknown):
         is_final = seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND
         return (seen.registry.reason, seen.registry.message) if is_final else None
@@ -117,7 +147,7 @@ def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] 
         parts.append(f"{release.candidate.version} verifying: {waiting.message}")
     if stall is not None:
         parts.append(stall[1])
-    elif isinstance(seen.registry, RegistryUnknown):
+    elif isinstance(seen.registry, RegistryUnknown) and not _is_unread(seen):
         parts.append(seen.registry.message)
     parts += [_rejected(release)] if stall is None else []
     return "; ".join(part for part in (*parts, unreadable_wish(seen)) if part)
@@ -213,11 +243,11 @@ def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgem
 def _unread(seen: Observation, unread: list[Verdict]) -> Judgement:
     """A read that fails now and then says nothing yet: the condition stays until it failed often enough."""
     limit = seen.spec.analysis.consecutive_error_limit
-    before = next((c for c in seen.status.conditions if c.type is ConditionType.METRICS_HEALTHY), None)
+    before = _as_before(seen, ConditionType.METRICS_HEALTHY)
     is_lasting = any(seen.evidence.metric_errors.get(v.metric, 0) >= limit for v in unread)
     if is_lasting or before is None:
         return UNKNOWN, Reason.METRICS_UNREADABLE, "; ".join(v.message for v in unread)
-    return before.status, before.reason, before.message
+    return before
 
 
 def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
