@@ -19,6 +19,12 @@ CASES: dict[str, tuple[str, ...]] = {
         "--set=tolerations[0].operator=Exists,podAnnotations.a=b,metrics.service.annotations.c=d",
     ),
     "two-namespaces": ("--set=watchNamespaces={mlops,mlops-test},rbac.aggregate=false",),
+    "observability": (
+        "--set=serviceMonitor.enabled=true,serviceMonitor.labels.release=kps",
+        "--set=prometheusRule.enabled=true,prometheusRule.labels.release=kps",
+        "--set=prometheusRule.ruleLabels.team=mlops,prometheusRule.disabled={PsmVersionBehind}",
+        "--set=prometheusRule.runbookBaseURL=https://git.example.com/runbooks",
+    ),
     "own-namespace": ("--set=watchNamespaces={psm-system},metrics.service.enabled=false",),
 }
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import exposed
 import pytest
 import yaml
 
@@ -171,12 +172,16 @@ def test_every_setting_is_listed_with_its_default() -> None:
 
 
 def test_every_metric_of_the_operator_is_listed() -> None:
-    """Dashboards and alerts are written from the list."""
-    sources = (ROOT / "operator/src/psm_operator" / name for name in ("telemetry.py", "__main__.py"))
-    made = {name for source in sources for name in re.findall(r'"(psm_[a-z_]+)"', source.read_text())}
-    made = {f"{name}_info" if name == "psm_operator_build" else name for name in made}
-    listed = {name for row in table("operator/README.md", "Metric") for name in re.findall(r"psm_[a-z_]+", row[0])}
-    assert listed == made
+    """With its labels: dashboards and alerts are written from the list."""
+    page = read("operator/README.md")
+    rows = re.findall(r"^\| (`psm_.*?) \|", page, flags=re.MULTILINE)
+    listed = {name: labels for row in rows for name, labels in re.findall(r"`(psm_[a-z_]+)(?:\{([a-z,]+)\})?`", row)}
+    assert listed.keys() == exposed.families()
+    samples = exposed.labels_by_sample()
+    for name, labels in listed.items():
+        found = samples.get(name) or samples.get(f"{name}_count") or frozenset()
+        own = {"namespace", "name"} if name.startswith("psm_model_") else set()
+        assert found - own == set(filter(None, labels.split(","))), name
 
 
 def test_the_readme_tells_the_story_of_the_demo() -> None:
