@@ -36,6 +36,9 @@ from psm_operator.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
+TOGETHER_S = 0.2
+"""Changes of one model's children within this time are looked at together: a rollout is a dozen writes."""
+
 
 def main() -> None:
     """Run the operator and exit with its code."""
@@ -105,7 +108,14 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     )
     watchdog = _watchdog(settings, queue, timer)
     namespaces = settings.cluster.namespaces
-    sink = EventSink(api, cache, watchdog, queue.add, lambda name: not namespaces or name in namespaces)
+    sink = EventSink(
+        api,
+        cache,
+        watchdog,
+        add=queue.add,
+        add_soon=lambda ref: queue.add_after(ref, TOGETHER_S),
+        is_ours=lambda name: not namespaces or name in namespaces,
+    )
     election = _election(settings, api, watchdog, clock, timer)
     serve_state(telemetry, queue, polls, election, cache)
     serve_watches(telemetry, watchdog, _watchers(settings))

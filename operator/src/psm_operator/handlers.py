@@ -36,6 +36,8 @@ class EventSink:
     """Where events go.
 
     Attributes:
+        add: have a model looked at.
+        add_soon: the same, together with what follows within a moment: a Deployment changes several times in a row.
         is_ours: whether models of a namespace are looked after.
     """
 
@@ -43,6 +45,7 @@ class EventSink:
     cache: WatchCache
     signs: Signs
     add: Callable[[ObjectRef], None]
+    add_soon: Callable[[ObjectRef], None]
     is_ours: Callable[[str], bool]
 
 
@@ -56,7 +59,8 @@ def operator_registry(sink: EventSink) -> kopf.OperatorRegistry:
     async def on_model(event: kopf.RawEvent, **_: Any) -> None:
         sink.signs.saw_event(MODEL.kind)
         metadata = event["object"]["metadata"]
-        if sink.is_ours(metadata["namespace"]):
+        is_news = take_in(sink.cache, MODEL, event["type"], dict(event["object"]))
+        if is_news and sink.is_ours(metadata["namespace"]):
             sink.add(ObjectRef(metadata["namespace"], metadata["name"]))
 
     async def on_lease(event: kopf.RawEvent, **_: Any) -> None:
@@ -78,7 +82,7 @@ def _child_handler(sink: EventSink, resource: Resource) -> Callable[..., Any]:
         if take_in(sink.cache, resource, event["type"], dict(event["object"])):
             owner = owner_of(event["object"])
             if owner is not None:
-                sink.add(owner)
+                sink.add_soon(owner)
 
     return on_child
 
@@ -88,8 +92,7 @@ def take_in(cache: WatchCache, resource: Resource, kind: str | None, manifest: M
     if kind != "DELETED":
         return cache.put(resource, manifest)
     metadata = manifest["metadata"]
-    cache.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"])
-    return True
+    return cache.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 def selector(resource: Resource) -> tuple[str, str, str]:

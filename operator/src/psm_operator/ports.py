@@ -93,7 +93,10 @@ class Cluster(Protocol):
     """The Kubernetes API, as far as one model needs it."""
 
     async def model(self, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of the custom resource; None when it is gone."""
+        """The custom resource as last seen, which may be old; None when it is gone.
+
+        Whoever acts on it proves it current: by a status write, which its resourceVersion fences, or by `lookup`.
+        """
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
         """Every object of the kinds we manage that is controlled by `uid`, by (kind, name); from the watch cache."""

@@ -40,7 +40,8 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     await report(seen, declared, plan, stall, deps)
     if stall is not None:
         raise stall
-    return Result(plan.requeue_after_s)
+    has_moved = declared is not seen  # another version is in play: look at once at what that brings with it
+    return Result(0.0 if has_moved else plan.requeue_after_s)
 
 
 def forget(ref: ObjectRef, deps: Deps) -> Result:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType
+from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.status import ModelStatus
 from psm_operator.decide.events import events, release_of
 from psm_operator.deps import Deps
@@ -16,6 +17,9 @@ from psm_operator.values import Observation, Plan
 async def declare(seen: Observation, plan: Plan, cluster: Cluster) -> Observation:
     """When the release moves, write the status before any child is touched: a crash in between finds the intent and goes on.
 
+    The observation may be of a cache. A status write proves it current, since its resourceVersion fences it; where children are to be
+    touched without one, the model is read anew.
+
     Returns:
         The observation with the status as it now is in the cluster.
 
@@ -23,8 +27,16 @@ async def declare(seen: Observation, plan: Plan, cluster: Cluster) -> Observatio
         Retryable: somebody else wrote first, or the resource went away meanwhile: look again.
     """
     if release_of(plan.release) == release_of(seen.status):
+        if plan.actions:
+            await _confirm(seen, cluster)
         return seen
     return await _write(seen, plan.release, cluster)
+
+
+async def _confirm(seen: Observation, cluster: Cluster) -> None:
+    live = await cluster.lookup(API_VERSION, KIND, seen.ref)
+    if live is None or live["metadata"]["resourceVersion"] != seen.resource_version:
+        raise Retryable(f"{seen.ref} changed while it was looked at; looking again", retry_after_s=0)
 
 
 async def report(seen: Observation, declared: Observation, plan: Plan, stall: Stalled | None, deps: Deps) -> None:

@@ -168,15 +168,48 @@ def deployment(ref: ObjectRef, model: Manifest, version: int, replicas: int | No
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": child["metadata"], "spec": spec}
 
 
-async def test_a_model_is_read_as_it_is_and_none_when_gone(bench: Bench, ref: ObjectRef) -> None:
-    """Fresh reads, no cache."""
+async def test_a_model_is_read_when_nothing_was_told_of_it_and_none_when_gone(bench: Bench, ref: ObjectRef) -> None:
+    """What is known comes from the watch; a fresh read that finds nothing is believed at once."""
     assert await bench.port.model(ref) is None
     created = await bench.create_model(ref)
     seen = await bench.port.model(ref)
     assert seen is not None
     assert seen["metadata"]["uid"] == created["metadata"]["uid"]
     await bench.delete_model(ref)
+    assert await bench.port.lookup(MODEL.api_version, MODEL.kind, ref) is None
     assert await bench.port.model(ref) is None
+
+
+async def test_a_conflict_is_learned_from(bench: Bench, ref: ObjectRef) -> None:
+    """The next pass decides on what is there, whether or not the watch has told meanwhile."""
+    await bench.create_model(ref)
+    old = await bench.port.model(ref)
+    assert old is not None
+    edited = await bench.edit_spec(ref)
+    with pytest.raises(Retryable):
+        await bench.port.write_status(ref, {"message": "x"}, old["metadata"]["resourceVersion"])
+    new = await bench.port.model(ref)
+    assert new is not None
+    assert new["metadata"]["resourceVersion"] == edited["metadata"]["resourceVersion"]
+
+
+async def test_a_write_to_a_model_that_went_is_learned_from(bench: Bench, ref: ObjectRef) -> None:
+    """Nobody reconciles a ghost until the next sweep."""
+    model = await bench.create_model(ref)
+    await bench.port.model(ref)
+    await bench.delete_model(ref)
+    assert await bench.port.write_status(ref, {"message": "x"}, model["metadata"]["resourceVersion"]) is None
+    assert await bench.port.model(ref) is None
+
+
+async def test_what_a_pass_wrote_to_the_status_the_next_pass_sees(bench: Bench, ref: ObjectRef) -> None:
+    """Our own writes need no watch event to be seen."""
+    model = await bench.create_model(ref)
+    await bench.port.model(ref)
+    await bench.port.write_status(ref, {"message": "x"}, model["metadata"]["resourceVersion"])
+    seen = await bench.port.model(ref)
+    assert seen is not None
+    assert seen["status"]["message"] == "x"
 
 
 async def test_what_a_pass_applied_the_next_pass_sees(bench: Bench, ref: ObjectRef) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from psm_operator.adapters.kinds import CHILDREN, DEPLOYMENT
+from psm_operator.adapters.kinds import CHILDREN, DEPLOYMENT, MODEL
 from psm_operator.adapters.watch_cache import WatchCache, owner_of
 from psm_operator.handlers import take_in
 from psm_operator.values import Manifest, ObjectRef
@@ -55,6 +55,33 @@ def test_the_status_of_a_deployment_is_of_interest(cache: WatchCache) -> None:
     """Rollouts are read from it."""
     cache.put(DEPLOYMENT, child(5, status={"replicas": 1}))
     assert cache.put(DEPLOYMENT, child(6, status={"replicas": 2}))
+
+
+def test_what_a_pass_does_not_read_of_a_rollout_is_no_change(cache: WatchCache) -> None:
+    """A Deployment's status is written a dozen times per rollout, half of them for times and counters nobody reads."""
+    condition = {"type": "Available", "status": "True", "reason": "Enough"}
+    cache.put(DEPLOYMENT, child(5, status={"replicas": 1, "conditions": [{**condition, "lastUpdateTime": "1"}]}))
+    later = {"replicas": 1, "unavailableReplicas": 1, "conditions": [{**condition, "lastUpdateTime": "2"}]}
+    assert not cache.put(DEPLOYMENT, child(6, status=later))
+    failed = {"replicas": 1, "conditions": [{**condition, "status": "False"}]}
+    assert cache.put(DEPLOYMENT, child(7, status=failed))
+
+
+def test_a_model_is_kept_whole(cache: WatchCache) -> None:
+    """Passes read its status; managedFields are of no use."""
+    assert cache.put(MODEL, child(5, status={"phase": "Ready"}))
+    found = cache.find(MODEL, "mlops", "grocery")
+    assert found is not None
+    assert found["status"] == {"phase": "Ready"}
+    assert "managedFields" not in found["metadata"]
+    assert cache.put(MODEL, child(6, status={"phase": "Degraded"}))
+
+
+def test_our_own_deletion_is_no_news(cache: WatchCache) -> None:
+    """The watch tells of it a moment later."""
+    cache.put(SERVICE, child(5))
+    cache.drop(SERVICE, "mlops", "grocery", "u1")
+    assert not take_in(cache, SERVICE, "DELETED", child(6))
 
 
 def test_of_managed_fields_only_the_owners_of_replicas_are_kept(cache: WatchCache) -> None:

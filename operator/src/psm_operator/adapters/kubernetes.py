@@ -1,7 +1,7 @@
 """The Cluster port over a real API server.
 
-Reads that decide something are fresh (`model`, `lookup`); children come from the watch cache; pods are listed by label,
-in one namespace, when somebody needs to know why they are not ready.
+Models and children come from the watch cache, other reads are fresh (`lookup`); pods are listed by label, in one
+namespace, when somebody needs to know why they are not ready.
 """
 
 import logging
@@ -42,16 +42,18 @@ class KubernetesCluster:
         self._fence = fence
 
     async def model(self, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of the custom resource."""
-        return await self._get(MODEL, ref)
+        """The custom resource as the watch last told; read from the API server if it told nothing."""
+        known = self._cache.find(MODEL, ref.namespace, ref.name)
+        return known if known is not None else await self._read_model(ref)
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
         """Every object we know that is controlled by `uid`, from the watch cache."""
         return self._cache.owned_by(uid, ref.namespace)
 
     async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of one object, ours or not."""
-        return await self._get(BY_KIND[api_version, kind], ref)
+        """A fresh read of one object, ours or not; the cache learns of a model."""
+        resource = BY_KIND[api_version, kind]
+        return await (self._read_model(ref) if resource == MODEL else self._get(resource, ref))
 
     async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
         """The last complaint of the pods of one role and version."""
@@ -98,14 +100,19 @@ class KubernetesCluster:
         path = MODEL.path(ref.namespace, ref.name, "status")
         query = {"fieldManager": FIELD_MANAGER}
         self._fence()
+        before = self._cache.find(MODEL, ref.namespace, ref.name)
         try:
-            return await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
+            written = await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
         except Refusal as err:
             if err.status == HTTPStatus.NOT_FOUND:
+                self._forget_model(ref, before)
                 return None
             if err.status == HTTPStatus.CONFLICT:
+                await self._read_model(ref)
                 raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
             raise _refused_write(MODEL, ref, err) from err
+        self._cache.put(MODEL, written)
+        return written
 
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
         """Record a Kubernetes Event, once per key."""
@@ -123,7 +130,8 @@ class KubernetesCluster:
         for resource in CHILDREN:
             found, version = await self.list(resource, namespace, CHILD_SELECTOR)
             self._cache.sweep(resource, found, version, namespace)
-        models, _ = await self.list(MODEL, namespace, "")
+        models, version = await self.list(MODEL, namespace, "")
+        self._cache.sweep(MODEL, models, version, namespace)
         return frozenset(ObjectRef(m["metadata"]["namespace"], m["metadata"]["name"]) for m in models)
 
     async def list(self, resource: Resource, namespace: str | None, selector: str) -> tuple[list[Manifest], str]:
@@ -139,6 +147,21 @@ class KubernetesCluster:
             if not page["metadata"].get("continue"):
                 return found, page["metadata"]["resourceVersion"]
             query["continue"] = page["metadata"]["continue"]
+
+    async def _read_model(self, ref: ObjectRef) -> Manifest | None:
+        """A fresh read, from which the cache learns."""
+        before = self._cache.find(MODEL, ref.namespace, ref.name)
+        model = await self._get(MODEL, ref)
+        if model is not None:
+            self._cache.put(MODEL, model)
+        else:
+            self._forget_model(ref, before)
+        return model
+
+    def _forget_model(self, ref: ObjectRef, before: Manifest | None) -> None:
+        """The API server does not know it any more; what was known `before` it was asked is gone for good."""
+        if before is not None:
+            self._cache.drop(MODEL, ref.namespace, ref.name, before["metadata"]["uid"])
 
     async def _get(self, resource: Resource, ref: ObjectRef) -> Manifest | None:
         try:

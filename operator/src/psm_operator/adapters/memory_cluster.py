@@ -75,7 +75,7 @@ class MemoryCluster:
     # --- the port -------------------------------------------------------------------------------------------------
 
     async def model(self, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of the custom resource."""
+        """The custom resource; here it is never old."""
         self.before_call("model")
         return self.get(KIND, ref)
 

@@ -1,20 +1,28 @@
-"""The children we own, as the watches last told: what a pass sees without asking the API server.
+"""The models and the children we own, as the watches last told: what a pass sees without asking the API server.
 
 Fed by watch events, by the answers to our own writes (a pass must see what the pass before it wrote), and by sweeps
 that list everything anew, because a re-list after 410 Gone does not report what was deleted in the gap. Newest
 resourceVersion wins; a uid that was seen deleted never comes back.
+
+What it says may be old. So nothing is written on its word alone: a status is fenced by the resourceVersion it was
+decided upon, and before a child is touched the model is read anew if no such write has just proved it current.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from psm_operator.adapters.kinds import DEPLOYMENT
+from psm_operator.adapters.kinds import DEPLOYMENT, MODEL
 from psm_operator.adapters.kube_api import Resource
 from psm_operator.values import Manifest, ObjectRef
 
 REMEMBERED_DELETIONS: Final = 20_000
 """More than can be deleted between two sweeps; the oldest goes first."""
+
+WORKLOAD_STATUS: Final = frozenset(
+    {"observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas"}
+)
+"""What a pass reads of a Deployment's status, beside its conditions' type, status and reason. The rest changes often."""
 
 NOISE: Final = frozenset({"resourceVersion", "managedFields"})
 
@@ -25,7 +33,7 @@ Key = tuple[str, str, str]
 
 
 class WatchCache:
-    """Children by owner uid. Objects handed out are shared: read, never write."""
+    """Models by name, children by owner uid. Objects handed out are shared: read, never write."""
 
     def __init__(self) -> None:
         self._objects: dict[Key, Manifest] = {}
@@ -33,7 +41,12 @@ class WatchCache:
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._objects)
+        """How many children are known."""
+        return sum(len(keys) for keys in self._by_owner.values())
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """One object, if it is known."""
+        return self._objects.get((resource.kind, namespace, name))
 
     def owned_by(self, uid: str, namespace: str) -> dict[tuple[str, str], Manifest]:
         """Every known object of a namespace that is controlled by `uid`, by (kind, name)."""
@@ -61,8 +74,14 @@ class WatchCache:
             self._by_owner.setdefault(owner["uid"], set()).add(key)
         return known is None or essence(known) != essence(kept)
 
-    def drop(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """An object is gone for good; its successor under the same name has another uid."""
+    def drop(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """An object is gone for good; its successor under the same name has another uid.
+
+        Returns:
+            Whether that is news.
+        """
+        if uid in self._deleted:
+            return False
         self._deleted[uid] = None
         if len(self._deleted) > REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
@@ -70,6 +89,7 @@ class WatchCache:
         known = self._objects.get(key)
         if known is not None and known["metadata"]["uid"] == uid:
             self._forget(key)
+        return True
 
     def sweep(
         self, resource: Resource, listed: Iterable[Manifest], resource_version: str, namespace: str | None
@@ -110,7 +130,10 @@ def owner_of(manifest: Mapping[str, Any]) -> ObjectRef | None:
 
 
 def trimmed(resource: Resource, manifest: Manifest) -> Manifest:
-    """What is worth keeping: of managedFields only who owns a Deployment's replicas, of status only a Deployment's."""
+    """What is worth keeping: of managedFields only who owns a Deployment's replicas, of its status what a pass reads.
+
+    A model is kept whole but for managedFields; of other children the status is left out.
+    """
     metadata = {**manifest["metadata"]}
     fields = metadata.pop("managedFields", None) or ()
     kept = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
@@ -121,9 +144,18 @@ def trimmed(resource: Resource, manifest: Manifest) -> Manifest:
             for entry in fields
             if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
         ]
-    else:
+        kept["status"] = _workload_status(manifest.get("status") or {})
+    elif resource != MODEL:
         kept.pop("status", None)
     return kept
+
+
+def _workload_status(status: Manifest) -> Manifest:
+    conditions = [
+        {name: condition.get(name) for name in ("type", "status", "reason")}
+        for condition in status.get("conditions") or ()
+    ]
+    return {name: value for name, value in status.items() if name in WORKLOAD_STATUS} | {"conditions": conditions}
 
 
 def essence(manifest: Manifest) -> Manifest:
