@@ -106,7 +106,7 @@ def test_prometheus_finds_the_operators_metrics_behind_their_service(serving: Mo
     assert samples[f"psm_model_ready{labels}"] == 1
     assert samples[f"psm_model_version{labels}"] == 1
     assert samples[f"psm_model_stalled{labels}"] == 0
-    assert samples['psm_registry_reads_total{operation="ListModelPackages",outcome="ok"}'] >= 1
+    assert samples['psm_aws_calls_total{operation="ListModelPackages",outcome="ok",service="sagemaker"}'] >= 1
 
 
 def test_prometheus_finds_a_predictors_metrics_on_its_pod(serving: Model) -> None:
