@@ -6,16 +6,18 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 
 from psm_operator.adapters.aws import AwsClients
 from psm_operator.adapters.clock import SystemClock
+from psm_operator.adapters.cloudwatch import CloudWatchMetrics
 from psm_operator.adapters.event_recorder import EventRecorder
 from psm_operator.adapters.kube_api import KubeApi
 from psm_operator.adapters.kubernetes import KubernetesCluster
-from psm_operator.adapters.memory import MemoryLiveMetrics
 from psm_operator.adapters.s3 import S3Artifacts
 from psm_operator.adapters.sagemaker import SageMakerRegistry
+from psm_operator.adapters.sqs import SqsQueue
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.deps import Deps
 from psm_operator.election import Election
@@ -23,10 +25,12 @@ from psm_operator.errors import OperatorError
 from psm_operator.gauges import serve_state, serve_watches
 from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
 from psm_operator.logs import set_up_logging
+from psm_operator.metric_polls import SharedMetricPolls
 from psm_operator.polls import SharedPolls
 from psm_operator.ports import Clock
 from psm_operator.queue import Backoff, WorkQueue
 from psm_operator.reconcile import Result, reconcile
+from psm_operator.registry_events import BACKOFF_CAP_S, BACKOFF_S, RegistryEvents
 from psm_operator.runtime import Parts, Runtime, watched_namespaces
 from psm_operator.settings import Settings, SettingsError
 from psm_operator.telemetry import PrometheusTelemetry
@@ -101,7 +105,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         cluster=cluster,
         polls=polls,
         artifacts=S3Artifacts(clients, timer=timer),
-        live_metrics=MemoryLiveMetrics(),
+        live_metrics=SharedMetricPolls(CloudWatchMetrics(clients, clock=clock), timer=timer, on_poll=on_poll),
         clock=clock,
         telemetry=telemetry,
         defaults=settings.predictor,
@@ -123,7 +127,19 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     parts = Parts(
         settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
     )
-    return Runtime(parts)
+    return Runtime(parts, while_leading=_registry_events(settings, polls, telemetry, timer))
+
+
+def _registry_events(
+    settings: Settings, polls: SharedPolls, telemetry: PrometheusTelemetry, timer: Timer
+) -> Callable[[], Coroutine[None, None, None]] | None:
+    """What consumes registry events; None where no queue is set."""
+    if not settings.registry_events.queue_url:
+        return None
+    queue = SqsQueue(settings.registry_events.queue_url, settings.aws)
+    queue.clients.measure(telemetry)
+    backoff = Backoff(random.random, BACKOFF_S, BACKOFF_CAP_S)
+    return RegistryEvents(queue, polls, timer=timer, backoff=backoff, metrics=telemetry).run
 
 
 def _watchers(settings: Settings) -> dict[str, frozenset[str]]:

@@ -10,7 +10,7 @@ When a group is read
 - Then: every interval; the second read comes early by a hash-fixed share, so that groups drift apart and stay apart.
 - After a failure: `RETRY_S`, doubling up to the interval; when throttled, the interval doubled up to `THROTTLED_CAP_S`.
 - When somebody needs a version described that the last read did not describe, or calls `hasten`: early, but never
-  within `FLOOR_S` of the last read.
+  within `FLOOR_S` of the last read, and not while the registry throttles.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from psm_operator.api.conditions import Reason
+from psm_operator.due import Due
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.ports import Registry
 from psm_operator.timers import Timer
@@ -69,7 +70,7 @@ class Group:
     """Everything remembered of one group while somebody follows it."""
 
     ref: GroupRef
-    due: float
+    due: Due
     view: RegistryView
     followers: dict[ObjectRef, Interest] = field(default_factory=dict)
     asked: frozenset[int] = frozenset()
@@ -77,7 +78,6 @@ class Group:
     unknown_since: float | None = None
     reads: int = 0
     failures: int = 0
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
     @property
@@ -89,6 +89,11 @@ class Group:
     def versions(self) -> frozenset[int]:
         """Every version that a follower needs described."""
         return frozenset().union(*(interest.versions for interest in self.followers.values()))
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the last read was told to slow down."""
+        return isinstance(self.view, RegistryUnknown) and self.view.reason is Reason.REGISTRY_THROTTLED
 
     @property
     def share(self) -> float:
@@ -157,9 +162,9 @@ class SharedPolls:
                 known.task.cancel()
 
     def hasten(self, group: GroupRef, after_s: float) -> None:
-        """Poll the group no later than `after_s` from now."""
+        """Poll the group no later than `after_s` from now; one that is throttled keeps its pace."""
         known = self._groups.get(group)
-        if known is not None:
+        if known is not None and not known.is_throttled:
             self._bring_forward(known, self._timer.time() + after_s)
 
     async def close(self) -> None:
@@ -170,6 +175,11 @@ class SharedPolls:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- what others may ask --------------------------------------------------------------------------------------
+
+    @property
+    def followed(self) -> frozenset[GroupRef]:
+        """Every group that is polled."""
+        return frozenset(self._groups)
 
     @property
     def groups(self) -> int:
@@ -184,9 +194,9 @@ class SharedPolls:
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _follow(self, group: GroupRef) -> Group:
-        known = Group(group, due=0.0, view=_not_read_yet(group))
+        known = Group(group, due=Due(self._timer, 0.0), view=_not_read_yet(group))
         spread_s = min(FIRST_SPREAD_S, FIRST_SPREAD_PER_GROUP_S * len(self._groups))
-        known.due = self._timer.time() + spread_s * known.share
+        known.due.at = self._timer.time() + spread_s * known.share
         self._groups[group] = known
         return known
 
@@ -197,29 +207,17 @@ class SharedPolls:
 
     def _bring_forward(self, known: Group, due: float) -> None:
         floor = known.started + FLOOR_S if known.started is not None else due
-        due = max(due, floor)
-        if due < known.due:
-            known.due = due
-            known.moved.set()
+        known.due.bring_forward(max(due, floor))
 
     async def _poll_on(self, known: Group) -> None:
         while True:
-            await self._wait_until_due(known)
+            await known.due.come()
             known.started = self._timer.time()
-            known.due = float("inf")
+            known.due.at = float("inf")
             await self._poll(known)
             now = self._timer.time()
-            known.due = min(known.due, max(now, known.started + self._delay_s(known)))
+            known.due.at = min(known.due.at, max(now, known.started + self._delay_s(known)))
             self._on_poll(frozenset(known.followers))
-
-    async def _wait_until_due(self, known: Group) -> None:
-        while (left := known.due - self._timer.time()) > 0:
-            known.moved.clear()
-            handle = self._timer.call_later(left, known.moved.set)
-            try:
-                await known.moved.wait()
-            finally:
-                handle.cancel()
 
     async def _poll(self, known: Group) -> None:
         self._number += 1
@@ -267,7 +265,7 @@ class SharedPolls:
         interval_s = known.interval_s
         if not isinstance(known.view, Snapshot):
             doublings = min(known.failures, 10)
-            if known.view.reason is Reason.REGISTRY_THROTTLED:
+            if known.is_throttled:
                 return float(max(interval_s, min(THROTTLED_CAP_S, interval_s * 2**doublings)))
             return float(min(interval_s, RETRY_S * 2 ** (doublings - 1)))
         if known.reads == 1:

@@ -8,7 +8,7 @@ the lease ends at once, without finishing anything: the next leader may start in
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +67,7 @@ class Runtime:
         warm: set once everything was listed.
         unwatch: set at the end, to stop kopf; it closes its connections only when asked to stop, not when cancelled.
         on_end: called when the end begins, well or not.
+        while_leading: runs beside the queue while this process leads; its end ends nothing.
     """
 
     parts: Parts
@@ -76,6 +77,7 @@ class Runtime:
     ports: Ports = field(default_factory=Ports)
     known: frozenset[ObjectRef] = frozenset()
     on_end: Callable[[], None] = lambda: None
+    while_leading: Callable[[], Coroutine[None, None, None]] | None = None
 
     async def run(self, *, handle_signals: bool = True) -> int:
         """Run until stopped or until something essential ends; returns the exit code."""
@@ -132,7 +134,11 @@ class Runtime:
         if not self.warm.is_set():
             await self._warm_while_leading()
         self.parts.queue.open()
-        await self.parts.election.keep()
+        beside = {asyncio.create_task(self.while_leading(), name="while leading")} if self.while_leading else set()
+        try:
+            await self.parts.election.keep()
+        finally:
+            await _cancel(beside)
 
     async def _warm_while_leading(self) -> None:
         """Renew the lease while the first sweep is still under way."""

@@ -75,6 +75,17 @@ class QueueSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryEventsSettings:
+    """What tells of changes in the registry before the next poll.
+
+    Attributes:
+        queue_url: URL of the SQS queue that EventBridge feeds; empty: polls alone.
+    """
+
+    queue_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Where probes and metrics are served."""
 
@@ -112,6 +123,7 @@ class Settings:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     aws: AwsLimits = field(default_factory=AwsLimits)
+    registry_events: RegistryEventsSettings = field(default_factory=RegistryEventsSettings)
     predictor: PredictorDefaults = field(default_factory=lambda: PredictorDefaults(image=DEFAULT_IMAGE))
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -141,6 +153,7 @@ class Settings:
             ),
             queue=QueueSettings(workers=int(read.number("WORKERS", 8))),
             aws=AwsLimits(threads=int(read.number("AWS_THREADS", 8))),
+            registry_events=RegistryEventsSettings(queue_url=read.url("REGISTRY_EVENTS_QUEUE_URL")),
             predictor=PredictorDefaults(
                 image=read.text("PREDICTOR_IMAGE", DEFAULT_IMAGE),
                 env=read.predictor_env(),
@@ -173,6 +186,13 @@ class Reader:
         """A text; empty counts as unset."""
         self._known.add(PREFIX + name)
         return self._environment.get(PREFIX + name) or default
+
+    def url(self, name: str) -> str:
+        """An address on the web, or empty."""
+        text = self.text(name, "")
+        if text and not text.startswith(("https://", "http://")):
+            raise SettingsError(f"{PREFIX}{name} is {text!r}; a URL such as https://sqs.… is expected")
+        return text
 
     def names(self, name: str) -> tuple[str, ...]:
         """Names separated by commas."""

@@ -34,6 +34,7 @@ KEYS = (0, 1, 2, 5, 10, 50, 100, 500, 1000, 5000)
 
 PASS_OUTCOMES = ("success", "retryable", "stalled", "timeout", "error", "cancelled")
 CALL_OUTCOMES = ("ok", "throttled", "denied", "refused", "missing", "away")
+EVENT_OUTCOMES = ("followed", "ignored", "unreadable")
 EVENT_DROPS = ("rate", "refused")
 
 ROLLBACK_REASONS = (
@@ -126,6 +127,10 @@ class PrometheusTelemetry:
             registry=reg,
         )
 
+        self._events = self._counter(
+            "psm_registry_events_total", "Messages from the registry events queue.", outcome=list(EVENT_OUTCOMES)
+        )
+
     def _make_release_metrics(self) -> None:
         rollbacks = [reason.value for reason in ROLLBACK_REASONS]
         self._rollbacks = self._counter("psm_rollbacks_total", "Rollbacks, each counted once.", reason=rollbacks)
@@ -191,6 +196,10 @@ class PrometheusTelemetry:
         self._calls.labels(*call, outcome).inc()
         self._call_retries.labels(*call).inc(retries)
         self._call_seconds.labels(*call).observe(seconds)
+
+    def registry_event(self, outcome: str) -> None:
+        """One message was handled; outcome is one of `EVENT_OUTCOMES`."""
+        self._events.labels(outcome).inc()
 
     def polled(self, seconds: float) -> None:
         """One poll ended, well or not."""

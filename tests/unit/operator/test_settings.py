@@ -35,6 +35,7 @@ def test_defaults_are_pinned() -> None:
             "attempts": 3,
             "role_session_s": 3600,
         },
+        "registry_events": {"queue_url": ""},
         "predictor": {
             "image": "localhost/mlops/api-price-sensitivity:dev",
             "env": {},
@@ -59,6 +60,7 @@ def test_every_variable_reaches_its_setting() -> None:
             "PSM_OPERATOR_POD_NAME": "psm-operator-0",
             "PSM_OPERATOR_WORKERS": "16",
             "PSM_OPERATOR_AWS_THREADS": "4",
+            "PSM_OPERATOR_REGISTRY_EVENTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/registry",
             "PSM_OPERATOR_PREDICTOR_IMAGE": "predictor:1",
             "PSM_OPERATOR_PREDICTOR_PULL_POLICY": "Always",
             "PSM_OPERATOR_PREDICTOR_ENV": '{"A": "1", "B": "2"}',
@@ -75,6 +77,7 @@ def test_every_variable_reaches_its_setting() -> None:
     assert (settings.lease.namespace, settings.lease.name) == ("ops", "shard-1")
     assert settings.lease.identity.startswith("psm-operator-0_")
     assert (settings.queue.workers, settings.aws.threads) == (16, 4)
+    assert settings.registry_events.queue_url == "https://sqs.eu-west-1.amazonaws.com/123456789012/registry"
     assert (settings.predictor.image, settings.predictor.image_pull_policy) == ("predictor:1", "Always")
     assert settings.predictor.env == {"A": "1", "B": "3"}
     assert (settings.server.health_port, settings.server.metrics_port) == (0, 9999)
@@ -94,9 +97,10 @@ def test_two_processes_of_one_pod_have_two_identities() -> None:
         ("LOG_LEVEL", "LOUD", "one of INFO, DEBUG, WARNING, ERROR is expected"),
         ("PREDICTOR_ENV", "[1]", "a JSON object of texts is expected"),
         ("PREDICTOR_ENV", '{"A": 1}', "a JSON object of texts is expected"),
+        ("REGISTRY_EVENTS_QUEUE_URL", "registry", "is 'registry'; a URL such as https://sqs"),
         ("WORKER", "8", "unknown variables PSM_OPERATOR_WORKER; known are"),
     ],
-    ids=["no number", "zero", "no level", "a list", "a number as value", "a mistyped name"],
+    ids=["no number", "zero", "no level", "a list", "a number as value", "no URL", "a mistyped name"],
 )
 def test_what_cannot_be_understood_is_refused(name: str, value: str, complaint: str) -> None:
     """The message names the variable, its value and what is expected."""
