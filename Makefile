@@ -64,6 +64,16 @@ test: check ## Every check and test: unit, laws, scenarios, golden, component (r
 test-fast: setup ## What needs no cluster: unit, laws, scenarios, golden manifests
 	$(RUN) pytest -m 'not component and not e2e'
 
+##@ Measure
+
+CRS ?= 100,500,1000,2000
+CHURN_MINUTES ?= 30
+
+.PHONY: bench-operator
+bench-operator: setup ## The operator beside a naive handler, 100 to 2000 models (CRS=100,500 CHURN_MINUTES=5 make it shorter)
+	$(RUN) psm-local build control-plane kwok >/dev/null
+	PYTHONPATH=tests $(RUN) python -m bench.operator --crs $(CRS) --churn-minutes $(CHURN_MINUTES)
+
 ##@ Release
 
 .PHONY: changelog
@@ -72,4 +82,4 @@ changelog: setup ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
 
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,110 @@
+"""`make bench-operator`: how fast the operator is, beside a naive handler that does the same once.
+
+Writes build/bench/operator.json after every phase and draws docs/img/bench-operator.svg at the end.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.operator.cold import measure_naive, measure_operator
+from bench.operator.contestants import Stage
+from bench.operator.following import following
+from bench.operator.lab import REPOSITORY, lab
+from bench.operator.place import Place
+from bench.operator.plot import draw
+from bench.operator.results import Results
+from bench.operator.steady import measure_steady
+
+RESULTS: Final = REPOSITORY / "build" / "bench" / "operator.json"
+PLOT: Final = REPOSITORY / "docs" / "img" / "bench-operator.svg"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure."""
+
+    crs: tuple[int, ...]
+    churn_minutes: float
+    steady: int
+    has_naive: bool
+    plot: Path
+    results: Path
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Small ones first, but what follows the steady phases last."""
+        return tuple(sorted(self.crs))
+
+
+def options() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.operator", description=__doc__)
+    parser.add_argument("--crs", default="100,500,1000,2000", help="numbers of models (default: %(default)s)")
+    parser.add_argument("--churn-minutes", type=float, default=30.0, help="0 leaves churn out (default: %(default)s)")
+    parser.add_argument(
+        "--steady", type=int, default=0, help="number of models for the other phases (default: 1000 or the most)"
+    )
+    parser.add_argument("--no-naive", action="store_true", help="leave the naive handler out")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--plot", type=Path, default=PLOT)
+    args = parser.parse_args()
+    crs = tuple(int(text) for text in args.crs.split(",") if text)
+    steady = args.steady or (1000 if 1000 in crs else max(crs))
+    return Options(crs, args.churn_minutes, steady, not args.no_naive, args.plot, args.results)
+
+
+async def run(chosen: Options) -> None:
+    """Every phase, each number of models on fresh control planes; who goes first alternates."""
+    results = Results(chosen.results)
+    for turn, models in enumerate(chosen.order):
+        contests = [measure_one] if not chosen.has_naive else [measure_one, measure_floor]
+        for contest in contests if turn % 2 == 0 else reversed(contests):
+            await contest(models, chosen, results)
+        say(f"{models}: {results.runs[models]}")
+    draw(results.as_json(), chosen.plot)
+    say(f"wrote {chosen.results} and {chosen.plot}")
+
+
+async def measure_floor(models: int, chosen: Options, results: Results) -> None:
+    """The naive handler, cold."""
+    say(f"{models} models: naive")
+    async with (
+        lab(f"bench-{models}-naive", models, quietly) as (cluster, kube, _),
+        Stage.of(cluster, chosen.results.parent / "logs") as stage,
+        following(kube) as seen,
+    ):
+        results.run(models, **await measure_naive(models, stage, seen, kube))
+
+
+async def measure_one(models: int, chosen: Options, results: Results) -> None:
+    """The operator, cold, and for one number of models everything else."""
+    say(f"{models} models: operator")
+    async with (
+        lab(f"bench-{models}", models, quietly) as (cluster, kube, registry),
+        Stage.of(cluster, chosen.results.parent / "logs") as stage,
+        following(kube) as seen,
+    ):
+        one, figures = await measure_operator(models, stage, seen, kube)
+        results.run(models, **figures)
+        say(f"{models} models: converged after {figures['converged_s']} s")
+        if models == chosen.steady:
+            place = Place(models, one, stage, seen, kube, registry)
+            await measure_steady(place, results, chosen.churn_minutes, say)
+
+
+def say(line: str) -> None:
+    """Tell how far things are."""
+    print(f"[{time.strftime('%H:%M:%S')}] {line}", file=sys.stderr, flush=True)  # noqa: T201  # the command's voice
+
+
+def quietly(_: str) -> None:
+    """The control plane's own progress is not told."""
+
+
+if __name__ == "__main__":
+    asyncio.run(run(options()))

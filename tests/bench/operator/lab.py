@@ -1,0 +1,235 @@
+"""The place where contestants run: a fresh control plane with simulated nodes, a registry of fifty groups, and models.
+
+Everything here is said as user agent `psm-bench`, so that the audit log tells the bench from its contestants.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+import boto3
+
+from psm_local.cluster import Cluster
+from psm_local.control_plane import start_control_plane
+from psm_local.supervise.instance import Say
+from psm_operator.adapters.kinds import BY_KIND, CHILDREN, LEASE, MODEL
+from psm_operator.adapters.kube_api import JSON_PATCH, Resource
+
+AGENT: Final = "psm-bench"
+NAMESPACE: Final = "mlops"
+GROUPS: Final = 50
+INTERVAL: Final = "15s"
+SOAK: Final = "60s"
+CONTENT: Final = b"model"
+BUCKET: Final = "bench-models"
+REPOSITORY: Final = Path(__file__).parents[3]
+
+FAST: Final = {"kube-api-qps": "2000", "kube-api-burst": "4000"}
+"""client-go's limits of 20 and 30 requests a second would be what is measured; both contestants get the same."""
+
+FLAGS: Final[Mapping[str, Mapping[str, str]]] = {
+    "kube-controller-manager": {
+        **FAST,
+        "concurrent-deployment-syncs": "16",
+        "concurrent-replicaset-syncs": "16",
+        "concurrent-service-endpoint-syncs": "16",
+        "concurrent-endpoint-syncs": "16",
+        "horizontal-pod-autoscaler-sync-period": "10m",  # there are no metrics to read here, and trying costs much
+    },
+    "kube-scheduler": FAST,
+    "kube-apiserver": {"audit-log-maxsize": "10000"},  # MB; one file
+}
+PODS_PER_MODEL: Final = 3
+"""Two replicas and a candidate."""
+
+IN_FLIGHT: Final = 16
+"""Requests of the bench at once while it makes or changes models."""
+
+
+def group_name(number: int) -> str:
+    """A model package group."""
+    return f"group-{number:02d}"
+
+
+def model_name(number: int) -> str:
+    """A model."""
+    return f"model-{number:04d}"
+
+
+def model(number: int) -> dict[str, Any]:
+    """A model with every child; each group is followed by every fiftieth."""
+    name = model_name(number)
+    return {
+        "apiVersion": MODEL.api_version,
+        "kind": MODEL.kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "interval": INTERVAL,
+            "registry": {"modelPackageGroupName": group_name(number % GROUPS), "region": "ap-southeast-1"},
+            "version": {"policy": "LatestApproved"},
+            "autoscaling": {"minReplicas": 2, "maxReplicas": 10},
+            "networking": {"ingress": {"className": "nginx", "host": f"{name}.example.com"}},
+            "rollout": {"soak": SOAK},
+        },
+    }
+
+
+class Kube:
+    """A few requests as the bench."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        kubeconfig = json.loads(cluster.kubeconfig.read_text())
+        self.url = cluster.api_url
+        self._headers = {
+            "Authorization": f"Bearer {kubeconfig['users'][0]['user']['token']}",
+            "User-Agent": AGENT,
+            "Accept": "application/json",
+        }
+        self._tls = ssl.create_default_context(cafile=str(cluster.run_dir / "files" / "ca.crt"))
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        connector = aiohttp.TCPConnector(limit=64, ssl=self._tls)
+        self.http = aiohttp.ClientSession(
+            self.url, headers=self._headers, timeout=timeout, connector=connector, read_bufsize=2**22
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close them."""
+        await self.http.close()
+
+    async def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """One request; what is refused is an error of the bench."""
+        data = json.dumps(body) if body is not None else None
+        async with self.http.request(method, path, data=data, headers={"Content-Type": content_type}) as answer:
+            text = await answer.read()
+            if not answer.ok:
+                raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]!r}")
+            return json.loads(text)
+
+    async def count(self, resource: Resource) -> int:
+        """How many objects of a kind there are in the models' namespace, without reading them."""
+        page = await self.send("GET", f"{resource.path(NAMESPACE)}?limit=1")
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+    async def create_models(self, numbers: Iterable[int]) -> None:
+        """Make models, many at once."""
+        await self._each(numbers, lambda number: self.send("POST", MODEL.path(NAMESPACE), model(number)))
+
+    async def delete_models(self, numbers: Iterable[int]) -> None:
+        """Delete models, many at once."""
+        await self._each(numbers, lambda number: self.send("DELETE", MODEL.path(NAMESPACE, model_name(number))))
+
+    async def patch_model(self, number: int, path: str, value: Any) -> None:
+        """Set one field of a model."""
+        patch = [{"op": "add", "path": path, "value": value}]
+        await self.send("PATCH", MODEL.path(NAMESPACE, model_name(number)), patch, JSON_PATCH)
+
+    async def _each(self, numbers: Iterable[int], make: Any) -> None:
+        gate = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(number: int) -> None:
+            async with gate:
+                await make(number)
+
+        await asyncio.gather(*(one(number) for number in numbers))
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The emulated model registry, as the people around the operator use it."""
+
+    cluster: Cluster
+
+    def client(self, service: str) -> Any:
+        """A boto3 client."""
+        aws = self.cluster.aws
+        url = aws.s3_host_url if service == "s3" else aws.host_url
+        return boto3.client(
+            service,
+            endpoint_url=url,
+            region_name=aws.region,
+            aws_access_key_id=aws.access_key,
+            aws_secret_access_key=aws.secret_key,
+        )
+
+    def fill(self) -> None:
+        """Fifty groups with version 1 approved and version 2 pending; all share one artifact."""
+        s3, sagemaker = self.client("s3"), self.client("sagemaker")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": self.cluster.aws.region})
+        s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=CONTENT, ChecksumAlgorithm="SHA256")
+        for number in range(GROUPS):
+            sagemaker.create_model_package_group(ModelPackageGroupName=group_name(number))
+            for approval in ("Approved", "PendingManualApproval"):
+                self.register(sagemaker, group_name(number), approval)
+
+    def register(self, sagemaker: Any, group: str, approval: str) -> str:
+        """Add a version; returns its ARN."""
+        answer = sagemaker.create_model_package(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus=approval,
+            InferenceSpecification={
+                "Containers": [{"Image": "predictor", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            CustomerMetadataProperties={
+                "psm.protocol": "1",
+                "psm.sha256": hashlib.sha256(CONTENT).hexdigest(),
+                "psm.accuracy": "0.810000",
+                "psm.macro_f1": "0.800000",
+                "psm.precision_min_class": "0.790000",
+                "psm.data_validation": "passed",
+            },
+        )
+        return str(answer["ModelPackageArn"])
+
+    def approve(self, group: str, version: int, approval: str) -> None:
+        """What a person does in the registry."""
+        aws = self.cluster.aws
+        arn = f"arn:aws:sagemaker:{aws.region}:123456789012:model-package/{group}/{version}"
+        self.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus=approval)
+
+
+@contextlib.contextmanager
+def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
+    """A fresh control plane with room for so many models, the CRD and the namespaces."""
+    nodes = 1 + models * (PODS_PER_MODEL + 1) // 1000
+    with start_control_plane(name, kwok=True, audit=True, say=say, nodes=nodes, flags=FLAGS) as cluster:
+        cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        for namespace in (NAMESPACE, "psm-system"):
+            cluster.kubectl("create", "namespace", namespace)
+        yield cluster
+
+
+@contextlib.asynccontextmanager
+async def lab(name: str, models: int, say: Say) -> AsyncIterator[tuple[Cluster, Kube, Registry]]:
+    """A control plane, its registry filled and its models made; nobody looks after them yet."""
+    with control_plane(name, models, say) as cluster:
+        registry = Registry(cluster)
+        await asyncio.to_thread(registry.fill)
+        async with Kube(cluster) as kube:
+            await kube.create_models(range(models))
+            yield cluster, kube, registry
+
+
+async def missing_children(kube: Kube, models: int) -> dict[str, int]:
+    """Kind -> how many are missing; a namespace brings a ServiceAccount of its own, `default`."""
+    wanted = {resource: models + (resource.kind == "ServiceAccount") for resource in CHILDREN}
+    found = {resource: await kube.count(resource) for resource in wanted}
+    return {
+        resource.kind: wanted[resource] - found[resource] for resource in wanted if found[resource] != wanted[resource]
+    }
+
+
+__all__ = ["BY_KIND", "LEASE", "Kube", "Registry", "lab", "missing_children"]
