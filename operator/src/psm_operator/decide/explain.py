@@ -24,6 +24,8 @@ Rule = Callable[[Observation, int], Iterator[Step]]
 def explain(seen: Observation, version: int) -> tuple[Step, ...]:
     """Every rule between a version and its service, in order."""
     rules = SERVED if is_served(seen, version) else CHAIN
+    if known(seen) is not None and summary_of(seen, version) is None:
+        rules = (suspension, choice, approval)
     return tuple(step for rule in rules for step in rule(seen, version))
 
 
@@ -68,7 +70,7 @@ def choice(seen: Observation, version: int) -> Iterator[Step]:
 
 def approval(seen: Observation, version: int) -> Iterator[Step]:
     """People's word in the registry; a pin does not ask for it."""
-    if seen.spec.version.pin is not None:
+    if seen.spec.version.pin is not None and (known(seen) is None or summary_of(seen, version) is not None):
         yield Step("approval", Answer.SKIP, message="a pin does not ask for it")
         return
     row, bound = summary_of(seen, version), Approval.APPROVED.value
@@ -90,16 +92,16 @@ def rejection(seen: Observation, version: int) -> Iterator[Step]:
     """A rejection sticks until the version is approved anew, pinned or cleared."""
     entry = next((entry for entry in seen.status.rejected if entry.version == version), None)
     if entry is None:
-        yield Step("not rejected", Answer.PASS)
+        yield Step("rejection", Answer.PASS)
         return
-    value = f"{entry.reason.value} at {entry.at:%Y-%m-%dT%H:%M:%SZ}"
+    value = entry.reason.value
     ends = not any(kept.version == version for kept in clear_rejections(seen, seen.status).rejected)
     if ends:
-        yield Step("not rejected", Answer.PASS, value, message="it ends at the operator's next pass")
+        yield Step("rejection", Answer.PASS, value, message="it ends at the operator's next pass")
         return
     ttl = seen.spec.rollback.rejection_ttl
-    bound = f"lasts {ttl}" if ttl is not None else ""
-    yield Step("not rejected", Answer.FAIL, value, bound, entry.message)
+    bound = f"ends after {ttl}" if ttl is not None else ""
+    yield Step("rejection", Answer.FAIL, value, bound, f"{entry.message} (at {entry.at:%Y-%m-%dT%H:%M:%SZ})")
 
 
 def newest(seen: Observation, version: int) -> Iterator[Step]:
@@ -125,9 +127,9 @@ def direction(seen: Observation, version: int) -> Iterator[Step]:
         return
     if is_backwards(seen, seen.status, version):
         message = f"version {current.version} serves; an older one comes back by a rollback or a pin only"
-        yield Step("forwards only", Answer.FAIL, str(version), f"> {current.version}", message)
+        yield Step("direction", Answer.FAIL, str(version), f"> {current.version}", message)
     else:
-        yield Step("forwards only", Answer.PASS, str(version), f"> {current.version}")
+        yield Step("direction", Answer.PASS, str(version), f"> {current.version}")
 
 
 def calm(seen: Observation, _: int) -> Iterator[Step]:
@@ -138,7 +140,7 @@ def calm(seen: Observation, _: int) -> Iterator[Step]:
         return
     if is_rolling_back(status) and status.rollback is not None:
         text = f"going back from version {status.rollback.from_} to {status.rollback.to.version}"
-        yield Step("no rollback under way", Answer.WAIT, message=text)
+        yield Step("rollback", Answer.WAIT, message=text)
     window = off_hours(seen, status) if is_paused(seen, status) else None
     if window is not None:
         yield Step(
@@ -174,6 +176,8 @@ def rollout(seen: Observation, version: int) -> Iterator[Step]:
     """The Deployment moves to the version; then it soaks."""
     spec, candidate = seen.spec.rollout, seen.status.candidate
     deadline = f"progress within {spec.progress_deadline_seconds}s"
+    if is_served(seen, version) and (candidate is None or candidate.version != version):
+        return
     if candidate is None or candidate.version != version or candidate.stage is Stage.VERIFYING:
         yield Step("roll-out", Answer.LATER, "", deadline)
         yield Step("soak", Answer.LATER, "", spec.soak)

@@ -1,6 +1,7 @@
 """PURE. The gates of a version, as steps of an explanation: judged anew, or as the operator remembers them in the status."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from psm_operator.api.conditions import ConditionType, Reason
 from psm_operator.api.metrics import AnalysisMetric
@@ -9,15 +10,16 @@ from psm_operator.decide.explain_steps import Answer, Step, judged
 from psm_operator.decide.gates import (
     AUTOMATIC,
     BY_HAND,
+    Finding,
     Gate,
     artifact_gate,
     data_validation_gate,
     metrics_gate,
     package_gate,
 )
-from psm_operator.decide.scene import known, package_of
+from psm_operator.decide.scene import artifact_of, known, package_of
 from psm_operator.decide.verdict import judge_metrics
-from psm_operator.values import Observation, Outcome, Verdict
+from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome, Verdict
 
 NO_REGISTRY = "the registry was not read"
 
@@ -48,17 +50,27 @@ def gates(seen: Observation, version: int) -> Iterator[Step]:
 
 
 def _gate(gate: Gate, seen: Observation, version: int) -> Step:
-    package = package_of(seen, version)
+    package, rule = package_of(seen, version), NAMES[gate]
     if package is None:
         return _remembered(seen, version, gate)
-    value, bound = "", ""
+    finding = gate(seen, seen.status, package)
     if gate is data_validation_gate:
-        value, bound = package.data_validation.value, "passed"
+        value = package.data_validation.value
         if not seen.spec.analysis.require_data_validation:
-            return Step(NAMES[gate], Answer.SKIP, value, message="spec.analysis.requireDataValidation is false")
+            return Step(rule, Answer.SKIP, value, message="spec.analysis.requireDataValidation is false")
+        return judged(rule, finding, value, DataValidation.PASSED.value)
     if gate is artifact_gate:
-        value, bound = package.model_data_url, f"sha256 {package.sha256[:12]}"
-    return judged(NAMES[gate], gate(seen, seen.status, package), value, bound)
+        return _artifact(seen, package, finding)
+    return judged(rule, finding)
+
+
+def _artifact(seen: Observation, package: ModelPackage, finding: Finding | None) -> Step:
+    state, rule = artifact_of(seen, package.version).state, NAMES[artifact_gate]
+    bound = f"sha256 {package.sha256[:12]}"
+    if finding is None:
+        return Step(rule, Answer.PASS, state.value, bound, package.model_data_url)
+    step = judged(rule, finding, state.value, bound)
+    return replace(step, answer=Answer.UNKNOWN) if state is ArtifactState.UNKNOWN else step
 
 
 def metrics(seen: Observation, version: int) -> Iterator[Step]:
@@ -112,6 +124,9 @@ def _remembered_metrics(seen: Observation, version: int) -> Iterator[Step]:
     gate, current = _remembered(seen, version, metrics_gate), seen.status.current
     judged_then = current.metrics if current is not None and current.version == version else ()
     then = {metric.name: metric for metric in judged_then}
+    if gate.answer is Answer.WAIT:
+        yield gate
+        return
     for metric in seen.spec.analysis.metrics:
         was = then.get(metric.name)
         rule, bound = f"metric {metric.name}", _bound(metric)

@@ -41,6 +41,15 @@ class Seconds(click.ParamType[float]):
             self.fail(str(err), param, ctx)
 
 
+class Version(click.IntRange):
+    """The number of a model package version."""
+
+    name = "version"
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=2147483647)
+
+
 class CommandLine(click.Group):
     """Lists its commands in the order in which they were declared, which is the order in which people need them."""
 
@@ -113,6 +122,7 @@ def flagged(action: Action) -> Action:
     @functools.wraps(action)
     def call(ctx: click.Context, /, **given: Any) -> int | None:
         own = {name: value for name, value in given.items() if name not in FLAG_NAMES}
+        own |= {"output": own["output"] or ""} if "output" in own else {}
         return action(session_of(ctx), **own)
 
     return with_options(click.pass_context(call), FLAGS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from psm_operator.kubectl.cli import DIFF_FAILED, Action, cli, complete_names, complete_versions, flagged
+from psm_operator.kubectl.cli import DIFF_FAILED, Action, Version, cli, complete_names, complete_versions, flagged
 from psm_operator.kubectl.errors import PluginError
 from psm_operator.kubectl.session import Session
 
@@ -21,10 +21,10 @@ NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True, shel
 
 def output_option(*forms: str) -> Callable[[Action], Action]:
     """`-o`."""
-    return click.option("-o", "--output", type=click.Choice(forms), default="", help="How to print.")
+    return click.option("-o", "--output", type=click.Choice(forms), help="How to print.")
 
 
-@click.command("status")
+@click.command("status", short_help="Show what is served, and what stands in the way of more.")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
 @output_option("json", "yaml", "wide", "name")
 @click.option("-A", "--all-namespaces", "is_everywhere", is_flag=True, help="Models of every namespace.")
@@ -49,7 +49,7 @@ def status_command(session: Session, **given: Any) -> None:
     show(session, Listing(**given))
 
 
-@click.command("history")
+@click.command("history", short_help="Show what happened to a model's versions.")
 @NAMES
 @output_option("json", "yaml", "wide")
 @flagged
@@ -68,7 +68,7 @@ def history_command(session: Session, names: tuple[str, ...], output: str) -> No
 
 @click.command("explain", short_help="Say why a version is not served, rule by rule.")
 @click.argument("name", shell_complete=complete_names)
-@click.argument("version", required=False, type=click.IntRange(min=1), shell_complete=complete_versions)
+@click.argument("version", required=False, type=Version(), shell_complete=complete_versions)
 @output_option("json", "yaml")
 @REGISTRY
 @flagged

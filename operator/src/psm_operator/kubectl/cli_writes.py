@@ -8,6 +8,7 @@ import click
 from psm_operator.kubectl.cli import (
     Action,
     Seconds,
+    Version,
     cli,
     complete_names,
     complete_versions,
@@ -25,7 +26,7 @@ WRITE_OPTIONS: Final = (
         default="none",
         help="client: only say what would be sent. server: let the API server check it and keep nothing.",
     ),
-    click.option("-o", "--output", type=click.Choice(["json", "yaml", "name"]), default="", help="How to print."),
+    click.option("-o", "--output", type=click.Choice(["json", "yaml", "name"]), help="How to print."),
 )
 WAIT_OPTIONS: Final = (
     click.option("--wait", is_flag=True, help="Return when it came true; fail when it cannot."),
@@ -33,7 +34,7 @@ WAIT_OPTIONS: Final = (
         "--timeout", default=300.0, type=Seconds(), show_default="5m", help="How long --wait waits; 0 for ever."
     ),
 )
-VERSION: Final = click.IntRange(min=1, max=2147483647)
+VERSION: Final = Version()
 NAME: Final = click.argument("name", shell_complete=complete_names)
 NAMES: Final = click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names)
 
@@ -132,10 +133,10 @@ def pin_command(session: Session, name: str, version: int, **manner: Any) -> Non
 
 @click.command("unpin", short_help="Follow approvals again.")
 @NAMES
-@click.option("--policy", type=click.Choice(["LatestApproved"]), default="", help="Follow this policy.")
+@click.option("--policy", type=click.Choice(["LatestApproved"]), help="Follow this policy.")
 @click.option("--range", "range_", default="", metavar="RANGE", help='Follow approvals in a range, like ">=12 <40".')
 @writing
-def unpin_command(session: Session, names: tuple[str, ...], policy: str, range_: str, **manner: Any) -> None:
+def unpin_command(session: Session, names: tuple[str, ...], policy: str | None, range_: str, **manner: Any) -> None:
     r"""Follow approvals again: as before the pin, unless --policy or --range says how.
 
     \b

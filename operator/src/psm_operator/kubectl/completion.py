@@ -30,6 +30,9 @@ def complete(words: Sequence[str], environment: Environment | None = None) -> in
     cli_reads.declare()
     cli_writes.declare()
     *before, last = list(words) or [""]
+    if before and before[-1].startswith("--") and "=" not in before[-1]:
+        # click parses what comes before an unfinished option only if both are one word
+        last = f"{before.pop()}={last}"
     asker = ShellComplete(cli, {"obj": environment}, PROGRAM, "")
     items = asker.get_completions(before, last)
     for item in items:

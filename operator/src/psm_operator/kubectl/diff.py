@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from psm_operator.adapters.kinds import BY_KIND, DEPLOYMENT
@@ -30,10 +31,11 @@ def diff(session: Session, names: Sequence[str], *, registry: str, operator_name
         found = look(session.client, model, Wanted(registry, all_children=True))
         for sentence in found.missing:
             session.warn(f"warning: {sentence}")
-        if found.seen.spec.suspend:
-            session.warn(f"warning: {name} is suspended: the operator writes nothing")
-        defaults = operator_defaults(session.client, operator_namespace)
-        for line in _differences(session.client, found.seen, decide(found.seen, defaults).actions):
+        seen, defaults = found.seen, operator_defaults(session.client, operator_namespace)
+        if seen.spec.suspend:
+            session.warn(f"warning: {name} is suspended: this is what the operator would write once it is resumed")
+            seen = replace(seen, spec=seen.spec.model_copy(update={"suspend": False}))
+        for line in _differences(session.client, seen, decide(seen, defaults).actions):
             has_any = True
             session.say(_painted(line, has_color=session.has_color))
     return 1 if has_any else 0

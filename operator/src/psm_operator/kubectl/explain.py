@@ -24,21 +24,23 @@ def explain(session: Session, name: str, version: int | None, *, output: str, re
         raise PluginError(f"{name} knows of no version yet: {seen.status.message or 'the operator has not seen it'}")
     steps = explained_steps(seen, about)
     stop = first_stop(steps)
-    summary = _summary(name_of(model), about, stop, is_served=is_served(seen, about))
+    said = summary(name_of(model), about, stop, is_served=is_served(seen, about))
     if output:
-        session.say(document(_as_json(seen.ref.namespace, name, about, summary, steps), output))
+        session.say(document(_as_json(seen.ref.namespace, name, about, said, steps), output))
     else:
-        session.say(summary)
+        session.say(said)
         session.say("")
-        _say_steps(session, steps, stop)
+        for line in steps_as_lines(steps, has_color=session.has_color):
+            session.say(line)
     for sentence in found.missing:
         session.warn(f"warning: {sentence}")
 
 
-def _summary(name: str, version: int, stop: Step | None, *, is_served: bool) -> str:
+def summary(name: str, version: int, stop: Step | None, *, is_served: bool) -> str:
+    """The answer in one sentence."""
     head = f"version {version} of {name} is {'served' if is_served else 'not served'}"
     if stop is None:
-        return head if is_served else f"{head} yet: nothing stands in its way"
+        return head if is_served else f"{head} yet: nothing stands in its way, the operator's next pass takes it"
     why = stop.message or f"{stop.value} against {stop.bound}"
     join = "; but" if is_served else ":"
     if stop.answer is Answer.UNKNOWN:
@@ -46,20 +48,16 @@ def _summary(name: str, version: int, stop: Step | None, *, is_served: bool) -> 
     return f"{head}{join} {stop.rule}: {why}"
 
 
-def _say_steps(session: Session, steps: tuple[Step, ...], stop: Step | None) -> None:
-    rows = [
-        (
-            ARROW if step is stop and step.answer in STOPS else "",
-            step.rule,
-            step.answer.value,
-            step.value,
-            step.bound,
-            step.message,
-        )
-        for step in steps
-    ]
-    for line, row in zip(lines_of(HEADERS, rows), [HEADERS, *rows], strict=True):
-        session.say(paint(line, [row[2]], has_color=session.has_color))
+def steps_as_lines(steps: tuple[Step, ...], *, has_color: bool) -> list[str]:
+    """The rules as a table; an arrow marks the first that stands in the way."""
+    stop = first_stop(steps)
+    rows = [(_arrow(step, stop), step.rule, step.answer.value, step.value, step.bound, step.message) for step in steps]
+    lines = zip(lines_of(HEADERS, rows), [HEADERS, *rows], strict=True)
+    return [paint(line, [row[2]], has_color=has_color) for line, row in lines]
+
+
+def _arrow(step: Step, stop: Step | None) -> str:
+    return ARROW if step is stop and step.answer in STOPS else ""
 
 
 def _as_json(namespace: str, name: str, version: int, summary: str, steps: tuple[Step, ...]) -> dict[str, object]:

@@ -31,8 +31,9 @@ def _row(model: Manifest, entry: Mapping[str, Any], now: datetime, *, is_wide: b
     if not is_wide:
         return cells
     rejection = rejection_of(model, entry["version"]) or {}
+    message = rejection["message"] if rejection.get("at") == entry["at"] else None
     digest = (entry.get("served") or {}).get("sha256") or ""
-    return (*cells, entry["at"], cell(digest[:12]), cell(rejection.get("message")))
+    return (*cells, entry["at"], cell(digest[:12]), cell(message))
 
 
 def documents(models: Sequence[Manifest]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from psm_operator.kubectl import history, status
 from psm_operator.kubectl.models import name_of, namespace_of, read_all, read_one
@@ -11,6 +12,9 @@ from psm_operator.kubectl.plain import Manifest
 from psm_operator.kubectl.session import Session
 from psm_operator.kubectl.table import Table
 from psm_operator.kubectl.watching import Follower
+
+ROOM: Final = {"READY": len("Unknown"), "PHASE": len("RollingBack"), "REPLICAS": len("10/10")}
+"""What a line that comes later may need, while models are followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class TableWriter:
     def __init__(self, session: Session, listing: Listing) -> None:
         self._session = session
         self._listing = listing
-        self._table = Table(status.headers(is_wide=listing.is_wide, has_namespace=listing.is_everywhere))
+        headers = status.headers(is_wide=listing.is_wide, has_namespace=listing.is_everywhere)
+        self._table = Table(headers, ROOM if listing.is_watching else {})
         if not listing.has_headers:
             self._table.lines([])
 

@@ -1,8 +1,9 @@
 """Tables as kubectl prints them: columns of words, three spaces apart, and ages like 5m, 3h20m or 2d."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 MIN_WIDTH = 6
@@ -26,11 +27,16 @@ SCALE: Final = (
 
 
 class Table:
-    """Writes rows one after the other; a column never gets narrower, so that lines that come later still align."""
+    """Writes rows one after the other; a column never gets narrower, so that lines that come later still align.
 
-    def __init__(self, headers: Sequence[str]) -> None:
+    Args:
+        headers: of the columns.
+        room: header -> width that later lines may need.
+    """
+
+    def __init__(self, headers: Sequence[str], room: Mapping[str, int] = MappingProxyType({})) -> None:
         self._headers = tuple(headers)
-        self._widths = [0] * len(headers)
+        self._widths = [room.get(header, 0) for header in headers]
         self._is_begun = False
 
     def lines(self, rows: Iterable[Sequence[str]]) -> list[str]:
