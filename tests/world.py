@@ -6,6 +6,7 @@ from typing import Any
 from psm_operator.adapters.memory import MemoryArtifacts, MemoryClock, MemoryLiveMetrics, MemoryPolls, MemoryRegistry
 from psm_operator.adapters.memory_cluster import KIND, MemoryCluster
 from psm_operator.api.conditions import Condition, ConditionType, Reason
+from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.decide.desired.model import candidate_name
@@ -98,6 +99,12 @@ class World:
         """Make or edit the resource."""
         self.cluster.put_model(REF, spec(**changes))
 
+    def annotate(self, annotations: dict[str, str]) -> None:
+        """A person annotates the resource; what is not named goes."""
+        model = self.cluster.get(KIND, REF)
+        if model is not None:
+            self.cluster.edit(KIND, REF, lambda live: live["metadata"].update(annotations=annotations))
+
     def register(self, *, approval: Approval = Approval.APPROVED, **changes: Any) -> ModelPackage:
         """Register the next version with its artifact; good metrics unless told otherwise."""
         package = self.registry.register(GROUP, approval=approval, **{"metrics": GOOD, **changes})
@@ -164,6 +171,12 @@ class World:
         """The status as the cluster has it."""
         model = self.cluster.get(KIND, REF)
         return ModelStatus.model_validate((model or {}).get("status") or {})
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The spec as the operator reads it."""
+        model = self.cluster.get(KIND, REF)
+        return ModelSpec.model_validate((model or {})["spec"])
 
     @property
     def phase(self) -> str:

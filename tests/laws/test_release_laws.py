@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
@@ -15,9 +16,18 @@ from psm_operator.adapters.memory_cluster import READY, STARTING, UNSERVABLE, Po
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Phase, Stage
 from psm_operator.decide import decide
+from psm_operator.decide.wishes import ROLLBACK, UNREJECT, rollback_text, unreject_text
 from psm_operator.errors import Retryable
 from psm_operator.observe import Gone, Unreadable, observe
-from psm_operator.values import Approval, ArtifactState, Observation, RegistryUnknown, Snapshot
+from psm_operator.values import (
+    Approval,
+    ArtifactState,
+    MetricQuery,
+    MetricReading,
+    Observation,
+    RegistryUnknown,
+    Snapshot,
+)
 
 
 class ProcessKilledError(Exception):
@@ -28,11 +38,33 @@ VALUES = st.sampled_from(["0.90", "0.80", "0.76", "0.74", "0.10", "NaN", "", "go
 OUTCOMES = st.sampled_from(
     [READY, STARTING, UNSERVABLE, PodOutcome(ready=False, message="OOMKilled", deadline_exceeded=True)]
 )
+HOURS = st.fixed_dictionaries(
+    {"start": st.sampled_from(["00:30", "20:00"]), "end": st.sampled_from(["01:00", "07:00"])},
+    optional={"replicas": st.integers(0, 2)},
+)
+ACCURACY = {"name": "accuracy", "threshold": {"min": "0.75"}, "maxRegression": {"absolute": "0.02"}}
+LIVE = {
+    "name": "live_accuracy",
+    "source": "CloudWatch",
+    "cloudWatch": {"namespace": "PSM", "metricName": "LiveAccuracy", "statistic": "Average", "period": 300},
+    "threshold": {"min": "0.75"},
+}
+QUERY = MetricQuery("PSM", "LiveAccuracy", "Average", 300)
 SPECS = st.fixed_dictionaries(
     {},
     optional={
         "suspend": st.booleans(),
-        "version": st.one_of(st.just({"policy": "LatestApproved"}), st.integers(1, 6).map(lambda pin: {"pin": pin})),
+        "version": st.one_of(
+            st.just({"policy": "LatestApproved"}),
+            st.integers(1, 6).map(lambda pin: {"pin": pin}),
+            st.sampled_from([">=2", "<3", ">1 <=4 !=3"]).map(lambda versions: {"range": versions}),
+        ),
+        "schedule": st.fixed_dictionaries(
+            {
+                "timezone": st.sampled_from(["UTC", "Asia/Singapore", "America/New_York"]),
+                "offHours": st.lists(HOURS, min_size=1, max_size=2),
+            }
+        ),
         "rollout": st.fixed_dictionaries(
             {
                 "soak": st.sampled_from(["0s", "30s", "5m"]),
@@ -46,9 +78,13 @@ SPECS = st.fixed_dictionaries(
                 "onNoTarget": st.sampled_from(["Hold", "ScaleToZero"]),
                 "cooldown": st.sampled_from(["0s", "60s", "10m"]),
                 "maxPerHour": st.integers(1, 4),
-            }
+            },
+            optional={"rejectionTTL": st.sampled_from(["30s", "20m"])},
         ),
-        "analysis": st.fixed_dictionaries({"failureLimit": st.integers(1, 4), "requireDataValidation": st.booleans()}),
+        "analysis": st.fixed_dictionaries(
+            {"failureLimit": st.integers(1, 4), "requireDataValidation": st.booleans(), "dryRun": st.booleans()},
+            optional={"metrics": st.just([ACCURACY, LIVE])},
+        ),
     },
 )
 
@@ -109,6 +145,29 @@ class Release(RuleBasedStateMachine):
     @rule(is_away=st.booleans())
     def registry_away(self, *, is_away: bool) -> None:
         self.world.registry.fault = Retryable("away", reason=Reason.REGISTRY_UNAVAILABLE) if is_away else None
+
+    @rule(value=st.sampled_from([None, Decimal("0.90"), Decimal("0.10")]), error=st.sampled_from(["", "AccessDenied"]))
+    def read_live(self, value: Decimal | None, error: str) -> None:
+        """CloudWatch has a new datapoint, none, or cannot be asked."""
+        at = self.world.clock.now()
+        self.world.live_metrics.put(QUERY, MetricReading(None if error else value, at, error))
+
+    @rule(is_unreadable=st.booleans(), version=st.integers(1, 6))
+    def evaluation_away(self, version: int, *, is_unreadable: bool) -> None:
+        if version <= self.count:
+            error = "evaluation.json: AccessDenied" if is_unreadable else ""
+            self.world.registry.update(GROUP, version, evaluation_error=error)
+
+    @rule(from_=st.integers(1, 6), to=st.one_of(st.none(), st.integers(1, 6)))
+    def ask_back(self, from_: int, to: int | None) -> None:
+        """A person asks for a rollback, sensible or not."""
+        self.world.annotate({ROLLBACK: rollback_text(from_, to, self.world.clock.now())})
+        self.run(self.world.converge())
+
+    @rule()
+    def forgive(self) -> None:
+        """A person clears every rejection."""
+        self.world.annotate({UNREJECT: unreject_text(self.world.status.rejected)})
 
     @rule(is_away=st.booleans())
     def store_away(self, *, is_away: bool) -> None:
@@ -176,6 +235,19 @@ class Release(RuleBasedStateMachine):
             assert status.rollback.from_ != status.rollback.to.version
 
     @invariant()
+    def a_window_never_holds_a_moving_version(self) -> None:
+        """While a version is on its way the Deployment has the size that it needs to prove it."""
+        status, spec = self.world.status, self.world.spec
+        candidate = status.candidate
+        is_moving = self.world.phase == "RollingBack" or (
+            candidate is not None and candidate.stage is Stage.PROGRESSING
+        )
+        if is_moving and spec.replicas is None and not spec.suspend:
+            self.run(self.world.once())
+            is_silent = any(c.reason is Reason.SCALED_TO_ZERO for c in self.world.status.conditions)
+            assert is_silent or self.world.replicas != 0
+
+    @invariant()
     def traffic_moves_only_to_what_exists(self) -> None:
         """A version takes traffic only after its artifact was seen with its digest."""
         seen = self.observe()
@@ -200,7 +272,10 @@ class Release(RuleBasedStateMachine):
         status = self.world.status
         resting = {Phase.READY, Phase.BLOCKED, Phase.SUSPENDED, Phase.PENDING, Phase.DEGRADED}
         is_doubted = any(c.reason is Reason.APPROVAL_REVOKED for c in status.conditions)
-        is_held = status.candidate is not None and (status.candidate.stage is Stage.VERIFYING or is_doubted)
+        is_asleep = status.off_hours is not None
+        is_held = status.candidate is not None and (
+            status.candidate.stage is Stage.VERIFYING or is_doubted or is_asleep
+        )
         assert status.phase in resting or is_held, status.model_dump_json(exclude_none=True, indent=1)
         assert isinstance(self.world.polls.view(GROUP), Snapshot)
 

@@ -63,8 +63,11 @@ BLOCKED = frozenset({Reason.NO_ROLLBACK_TARGET, Reason.ROLLBACK_LIMIT_EXCEEDED, 
 
 def _is_unread(seen: Observation) -> bool:
     """Whether this process has not read the registry yet: that is no news about a model that another one reported on."""
-    is_first_look = isinstance(seen.registry, RegistryUnknown) and seen.registry.reason is Reason.NOT_CHECKED
-    return is_first_look and seen.status.observed_generation == seen.generation
+    if not isinstance(seen.registry, RegistryUnknown) or seen.registry.reason is not Reason.NOT_CHECKED:
+        return False
+    resolved = _as_before(seen, ConditionType.VERSION_RESOLVED)
+    was_read = resolved is not None and resolved[1] is not Reason.NOT_CHECKED
+    return was_read and seen.status.observed_generation == seen.generation
 
 
 def _as_before(seen: Observation, kind: ConditionType) -> Judgement | None:
@@ -147,10 +150,17 @@ def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] 
         parts.append(f"{release.candidate.version} verifying: {waiting.message}")
     if stall is not None:
         parts.append(stall[1])
-    elif isinstance(seen.registry, RegistryUnknown) and not _is_unread(seen):
-        parts.append(seen.registry.message)
+    else:
+        parts.append(_trouble_of_registry(seen))
     parts += [_rejected(release)] if stall is None else []
     return "; ".join(part for part in (*parts, unreadable_wish(seen)) if part)
+
+
+def _trouble_of_registry(seen: Observation) -> str:
+    resolved = _as_before(seen, ConditionType.VERSION_RESOLVED)
+    if _is_unread(seen) and resolved is not None:
+        return resolved[2] if resolved[0] is UNKNOWN else ""
+    return seen.registry.message if isinstance(seen.registry, RegistryUnknown) else ""
 
 
 def _off_hours(window: OffHoursStatus) -> str:
