@@ -1,10 +1,12 @@
 """The release state machine, driven through the whole reconcile against a cluster and a registry in memory."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from world import GOOD, GROUP, REF, World, spec
 
+from psm_operator.adapters.memory import MemoryPolls
 from psm_operator.adapters.memory_cluster import KIND, STARTING, UNSERVABLE, PodOutcome
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import HistoryResult, Phase, Stage
@@ -723,10 +725,28 @@ async def test_an_object_that_is_not_ours_is_refused_and_left_alone(world: World
     assert len(world.cluster.writes) == before, "the second refusal writes nothing"
 
 
+async def test_nothing_is_said_before_the_registry_was_read_once(world: World) -> None:
+    """A restart writes nothing: the first read, good or bad, comes within seconds and says more."""
+    world.register()
+    world.create()
+    await world.converge()
+    writes = len(world.cluster.writes)
+    world.restart()
+    world.polls = MemoryPolls(world.registry)
+    world.deps = replace(world.deps, polls=world.polls)
+    await world.once()
+    assert world.cluster.writes[writes:] == []
+    world.polls.poll()
+    await world.once()
+    assert world.cluster.writes[writes:] == []
+
+
 async def test_a_child_that_the_api_server_refuses_is_told_in_the_status(world: World) -> None:
     world.cluster.refusals["Service", REF.name] = "exceeded quota"
     world.register()
     world.create()
+    await world.once()
+    world.polls.poll()
     await world.once()
     stalled = world.condition(ConditionType.STALLED)
     assert stalled is not None

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 
+import uvloop
+
 from psm_operator.adapters.aws import AwsClients
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.cloudwatch import CloudWatchMetrics
@@ -52,7 +54,7 @@ def main() -> None:
         sys.exit(f"psm-operator: {err}")
     set_up_logging(settings.log.level, settings.log.style)
     try:
-        sys.exit(asyncio.run(run(settings)))
+        sys.exit(uvloop.run(run(settings)))
     except OperatorError as err:
         sys.exit(f"psm-operator: {err}")
 

@@ -1,5 +1,7 @@
 """Carries out a plan's writes: server-side apply and deletes, refusing what is not ours."""
 
+import asyncio
+
 from psm_operator.api.conditions import Reason
 from psm_operator.errors import Stalled
 from psm_operator.ports import FIELD_MANAGER, Cluster
@@ -43,20 +45,29 @@ async def _apply_all(seen: Observation, plan: Plan, cluster: Cluster) -> None:
 
 async def _refuse_foreign(seen: Observation, plan: Plan, cluster: Cluster) -> None:
     """What we are about to create may exist already, made by somebody else; the watch cache knows only ours."""
-    foreign = []
-    for action in plan.actions:
-        if not isinstance(action, Apply):
-            continue
-        manifest = action.manifest
-        kind, name = manifest["kind"], manifest["metadata"]["name"]
-        if (kind, name) in seen.children:
-            continue
-        existing = await cluster.lookup(manifest["apiVersion"], kind, ObjectRef(seen.ref.namespace, name))
-        if existing is not None and not _is_controlled_by(existing, seen.uid):
-            foreign.append(f"{kind}/{name}")
+    absent = [
+        action.manifest
+        for action in plan.actions
+        if isinstance(action, Apply) and _key(action.manifest) not in seen.children
+    ]
+    found = await asyncio.gather(*(_lookup(seen, manifest, cluster) for manifest in absent))
+    foreign = [
+        "/".join(_key(manifest))
+        for manifest, existing in zip(absent, found, strict=True)
+        if existing is not None and not _is_controlled_by(existing, seen.uid)
+    ]
     if foreign:
         message = f"{', '.join(foreign)} exists and is not ours; delete it or choose another name for this model"
         raise Stalled(Reason.ADOPTION_CONFLICT, message)
+
+
+async def _lookup(seen: Observation, manifest: Manifest, cluster: Cluster) -> Manifest | None:
+    kind, name = _key(manifest)
+    return await cluster.lookup(manifest["apiVersion"], kind, ObjectRef(seen.ref.namespace, name))
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
@@ -65,7 +76,7 @@ def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
 
 
 async def _apply(seen: Observation, manifest: Manifest, cluster: Cluster) -> None:
-    live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
+    live = seen.children.get(_key(manifest))
     if live is not None and must_hand_over_replicas(manifest, live):
         handed = await cluster.apply(_replicas_only(live), field_manager=REPLICAS_MANAGER)
         version = handed["metadata"]["resourceVersion"]

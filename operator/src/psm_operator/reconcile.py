@@ -5,12 +5,13 @@ Called by the work queue with one key at a time per model. Level-triggered: it d
 
 from dataclasses import dataclass
 
+from psm_operator.api.conditions import Reason
 from psm_operator.apply import apply_plan
 from psm_operator.decide import decide
 from psm_operator.deps import Deps
 from psm_operator.observe import Gone, Unreadable, observe
 from psm_operator.report import declare, report, report_unreadable
-from psm_operator.values import ObjectRef
+from psm_operator.values import ObjectRef, Observation, RegistryUnknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     if isinstance(seen, Unreadable):
         await report_unreadable(seen, deps)
         raise seen.stall
+    if is_unread(seen):
+        return Result(None)
     deps.telemetry.noticed(seen)
     plan = decide(seen, deps.defaults)
     declared = await declare(seen, plan, deps.cluster)
@@ -42,6 +45,14 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
         raise stall
     has_moved = declared is not seen  # another version is in play: look at once at what that brings with it
     return Result(0.0 if has_moved else plan.requeue_after_s)
+
+
+def is_unread(seen: Observation) -> bool:
+    """Whether the registry has not been read since this process started: its first read, good or bad, brings the model back.
+
+    Deciding before would write a status that says so, for every model at every restart, and another one a moment later.
+    """
+    return isinstance(seen.registry, RegistryUnknown) and seen.registry.reason is Reason.NOT_CHECKED
 
 
 def forget(ref: ObjectRef, deps: Deps) -> Result:

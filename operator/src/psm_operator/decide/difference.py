@@ -65,38 +65,49 @@ def quantity(value: Any) -> Decimal | None:
     return Decimal(number + exponent) if exponent else Decimal(number) * MULTIPLIERS[unit or ""]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
-    """Where in the object the comparison is.
+    """Where in the object the comparison is. Made for every field of every pass; put into words only for a difference.
 
     Attributes:
         path: field names, without list indexes.
-        shown: the same for people, with them.
+        steps: the same with them: a field is a text, an item of a list a tuple of one.
         is_whole: inside a value that Kubernetes replaces as a whole, so that what others add there is a difference.
     """
 
     path: Path = ()
-    shown: str = ""
+    steps: tuple[str | tuple[object], ...] = ()
     is_whole: bool = False
 
     def field(self, key: str) -> "Place":
         """The field `key` of the map that is here."""
-        is_plain = re.fullmatch(r"\w+", key, re.ASCII) is not None
-        shown = f"{self.shown}.{key}".lstrip(".") if is_plain else f"{self.shown}[{key}]"
-        return Place((*self.path, key), shown, self.is_whole or key in ONE_VALUE)
+        return Place((*self.path, key), (*self.steps, key), self.is_whole or key in ONE_VALUE)
 
     def item(self, name: object, *, is_whole: bool) -> "Place":
         """One item of the list that is here."""
-        return Place(self.path, f"{self.shown}[{name}]", self.is_whole or is_whole)
+        return Place(self.path, (*self.steps, (name,)), self.is_whole or is_whole)
+
+    @property
+    def shown(self) -> str:
+        """The place for people."""
+        return "".join(map(_step, self.steps)).lstrip(".")
+
+
+def _step(step: str | tuple[object]) -> str:
+    if isinstance(step, tuple):
+        return f"[{step[0]}]"
+    return f".{step}" if re.fullmatch(r"\w+", step, re.ASCII) else f"[{step}]"
 
 
 def _value(desired: Any, live: Any, at: Place) -> str | None:
-    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+    if desired == live:
+        return None
+    if isinstance(desired, dict) and isinstance(live, dict):
         return _mapping(desired, live, at)
     if _is_list(desired) and _is_list(live):
         keys = ITEM_KEYS.get(at.path[-2:])
         return _list(desired, live, at) if keys is None else _keyed(desired, live, at, keys)
-    if desired == live or _is_omitted(desired, live, at.path) or _is_same_amount(desired, live, at.path):
+    if _is_omitted(desired, live, at.path) or _is_same_amount(desired, live, at.path):
         return None
     return f"{at.shown} is {_text(live)}, want {_text(desired)}"
 
@@ -134,7 +145,7 @@ def _keyed(desired: Sequence[Any], live: Sequence[Any], at: Place, keys: tuple[s
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    return isinstance(value, (list, tuple))
 
 
 def _is_omitted(desired: Any, live: Any, path: Path) -> bool:
