@@ -193,6 +193,16 @@ class Registry:
         )
         return str(answer["ModelPackageArn"])
 
+    def send_events(self) -> str:
+        """Have EventBridge send what happens in the registry to a queue, whose URL is returned (docs/aws-access.md)."""
+        sqs, events = self.client("sqs"), self.client("events")
+        url = str(sqs.create_queue(QueueName="registry-events")["QueueUrl"])
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        pattern = {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Model Package State Change"]}
+        events.put_rule(Name="registry", EventPattern=json.dumps(pattern))
+        events.put_targets(Rule="registry", Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
     def approve(self, group: str, version: int, approval: str) -> None:
         """What a person does in the registry."""
         aws = self.cluster.aws

@@ -23,7 +23,7 @@ SEED: Final = 4
 
 async def measure_steady(place: Place, results: Results, churn_minutes: float, say: Say) -> None:
     """Every phase after the cold start."""
-    phases: list[Callable[[Place], Awaitable[dict[str, Any]]]] = [idle, by_polls, restart, failover]
+    phases: list[Callable[[Place], Awaitable[dict[str, Any]]]] = [idle, by_polls, restart, by_events, failover]
     results.set(steady_crs=place.models)
     for phase in phases:
         say(f"{place.models} models: {(phase.__doc__ or '').splitlines()[0]}")
@@ -61,44 +61,60 @@ async def idle(place: Place) -> dict[str, Any]:
 
 async def by_polls(place: Place) -> dict[str, Any]:
     """From a click in the registry to the Deployment, by polls every 15 s."""
-    approval, revocation = await click(place, range(GROUPS // 2))
-    return {
-        "approval_to_patched_s_p95": percentile(approval, 0.95),
-        "approval_to_patched_s_p50": percentile(approval, 0.5),
-        "revocation_to_patched_s_p95": percentile(revocation, 0.95),
-        "revocation_to_patched_s_p50": percentile(revocation, 0.5),
-    }
+    return await click(place, range(GROUPS // 2), "")
 
 
-async def click(place: Place, groups: range) -> tuple[list[float], list[float]]:
+async def by_events(place: Place) -> dict[str, Any]:
+    """The same of the other groups, with events from SQS."""
+    url = await asyncio.to_thread(place.registry.send_events)
+    place.stage.variables["PSM_OPERATOR_REGISTRY_EVENTS_QUEUE_URL"] = url
+    await place.leader.end()
+    place.leader = await place.stage.operator()
+    await quiet(place.leader, place.models)
+    return await click(place, range(GROUPS // 2, GROUPS), "_sqs")
+
+
+async def click(place: Place, groups: range, infix: str) -> dict[str, Any]:
     """Approve version 2 of some groups, one after the other, and when all of it runs revoke it again.
 
-    Returns:
-        Seconds until each Deployment was patched: after the approval, and back after the revocation.
+    A candidate is verified in a pod of its own before the Deployment is patched: how long until that pod was asked for
+    is told too, since what lies between is the pod's start.
     """
-    seconds = []
-    chance = random.Random(SEED)  # noqa: S311  # not cryptography
-    for approval, version in (("Approved", "2"), ("Rejected", "1")):
+    figures: dict[str, float] = {}
+    for what, approval, version in (("approval", "Approved", "2"), ("revocation", "Rejected", "1")):
         place.seen.patched.clear()
-        clicked: dict[str, float] = {}
-        for number in groups:
-            await asyncio.to_thread(place.registry.approve, group_name(number), 2, approval)
-            at = time.monotonic()
-            clicked |= {model_name(n): at for n in range(number, place.models, GROUPS)}
-            await asyncio.sleep(chance.uniform(0.2, 1.2))  # so that clicks fall anywhere between two polls
+        clicked = await _click_each(place, groups, approval)
         patched = {(name, version) for name in clicked}
-        await place.seen.until(
-            partial(_has_all, place.seen.patched, patched),
-            f"{len(patched)} Deployments to run version {version}",
-            limit_s(place.models),
-        )
-        await place.seen.until(
-            lambda: len(place.seen.complete) == place.models,
-            "every Deployment to be complete",
-            limit_s(place.models),
-        )
-        seconds.append([round(place.seen.patched[name, version] - at, 2) for name, at in clicked.items()])
-    return seconds[0], seconds[1]
+        reached = partial(_has_all, place.seen.patched, patched)
+        await place.seen.until(reached, f"{len(patched)} Deployments to run {version}", limit_s(place.models))
+        is_complete = partial(_is_complete, place)
+        await place.seen.until(is_complete, "every Deployment to be complete", limit_s(place.models))
+        figures |= _percentiles(f"{what}_to_patched{infix}", place, clicked, version, "")
+        if what == "approval":
+            figures |= _percentiles(f"{what}_to_candidate{infix}", place, clicked, version, "-candidate")
+    return figures
+
+
+async def _click_each(place: Place, groups: range, approval: str) -> dict[str, float]:
+    """Model -> when the approval of version 2 of its group was set; spread, so that clicks fall anywhere between polls."""
+    chance = random.Random(SEED)  # noqa: S311  # not cryptography
+    clicked: dict[str, float] = {}
+    for number in groups:
+        await asyncio.to_thread(place.registry.approve, group_name(number), 2, approval)
+        at = time.monotonic()
+        clicked |= {model_name(n): at for n in range(number, place.models, GROUPS)}
+        await asyncio.sleep(chance.uniform(0.2, 1.2))
+    return clicked
+
+
+def _percentiles(key: str, place: Place, clicked: dict[str, float], version: str, suffix: str) -> dict[str, float]:
+    patched = place.seen.patched
+    seconds = [patched[f"{name}{suffix}", version] - at for name, at in clicked.items()]
+    return {f"{key}_s_p{share}": round(percentile(seconds, share / 100), 2) for share in (50, 95)}
+
+
+def _is_complete(place: Place) -> bool:
+    return len(place.seen.complete) == place.models
 
 
 def _has_all(found: dict[tuple[str, str], float], wanted: set[tuple[str, str]]) -> bool:
