@@ -4,6 +4,7 @@ The operator's own client is asynchronous and takes 0.7 s to import. This one do
 """
 
 import json
+import re
 import socket
 import ssl
 import tempfile
@@ -242,9 +243,8 @@ def _unreachable(server: str, err: urllib3.exceptions.HTTPError) -> PluginError:
     cause: BaseException = err
     while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason is not None:
         cause = cause.reason
-    text = str(cause.args[-1] if cause.args else cause)
-    if isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.SSLError):
-        text = str(cause).rsplit(": ", maxsplit=1)[-1]
+    # urllib3 puts its own objects before what happened
+    text = re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): (Failed to establish a new connection: )?", "", str(cause))
     hint = "check the context (`kubectl config current-context`) and the network"
     return PluginError(f"the API server at {server} could not be reached: {text}; {hint}")
 

@@ -64,8 +64,10 @@ def rollback(model: Manifest, to: int | None, now: datetime) -> Wish:
         if refusal:
             raise PluginError(f"version {to} {refusal} (ways back of {name}: {there})")
     if not open_ways:
-        closed = ", ".join(f"{way.version} is rejected" for way in ways) or "no other version has served"
-        raise PluginError(f"{name} has no way back from version {serving.version}: {closed}; pin a version instead")
+        reasons = ("is rejected" if is_rejected(status, way.version) else "is out of range" for way in ways)
+        closed = [f"version {way.version} {why}" for way, why in zip(ways, reasons, strict=True)]
+        why = ", ".join(closed) or "no other version has served"
+        raise PluginError(f"{name} has no way back from version {serving.version}: {why}; pin a version instead")
     goal = f"to version {to}" if to is not None else f"to version {open_ways[0].version} or the next that may be served"
     text = rollback_text(serving.version, to, now)
     return Wish(
