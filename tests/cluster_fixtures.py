@@ -12,11 +12,14 @@ from psm_local.emulator.control import EmulatorControl
 from psm_local.node.up import start_node, unsupported_reason
 from psm_local.servers import start_emulator, start_s3
 
+GUARDED = {"kube-apiserver": {"enable-admission-plugins": "NodeRestriction,OwnerReferencesPermissionEnforcement"}}
+"""As OpenShift does: who sets blockOwnerDeletion must be allowed to update the owner's finalizers."""
+
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
     """A real API server with controllers and simulated nodes (pods become Ready without running), and AWS stand-ins."""
-    with start_control_plane(f"test-{os.getpid()}", kwok=True, audit=True) as cluster:
+    with start_control_plane(f"test-{os.getpid()}", kwok=True, audit=True, flags=GUARDED) as cluster:
         yield cluster
 
 

@@ -1,31 +1,37 @@
-{{- /* What the operator reads: watches of models and children, and of its own Lease as a canary. */ -}}
-{{- define "psm-operator.readRules" -}}
+{{- /* What the operator watches: models and children, and its own Lease as a canary. */ -}}
+{{- define "psm-operator.watchRules" -}}
 - apiGroups: [retail.mlops]
   resources: [pricesensitivitymodels]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [serviceaccounts, services]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses, networkpolicies]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ include "psm-operator.fullname" . }}]
   verbs: [list, watch]
 {{- end -}}
 
-{{- /* What it writes where models are: their status, their children, Events; and why pods fail. No Secrets. */ -}}
-{{- define "psm-operator.writeRules" -}}
+{{- /*
+What it does where models are: a fresh look before it acts, status, children, Events; and why pods fail. No Secrets.
+Server-side apply is patch, and create where there is nothing yet. A test compares this with what was audited.
+*/ -}}
+{{- define "psm-operator.actRules" -}}
+- apiGroups: [retail.mlops]
+  resources: [pricesensitivitymodels]
+  verbs: [get]
 - apiGroups: [retail.mlops]
   resources: [pricesensitivitymodels/status]
   verbs: [patch]
@@ -35,19 +41,23 @@
   verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
+# every model has one for as long as it lives
 - apiGroups: [""]
-  resources: [serviceaccounts, services]
-  verbs: [create, patch, delete]
+  resources: [serviceaccounts]
+  verbs: [get, create, patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, patch, delete]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses, networkpolicies]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
