@@ -49,8 +49,8 @@ def rollback_wish(seen: Observation, status: ModelStatus) -> RollbackWish | None
 
 
 def is_forgiven(seen: Observation, rejection: Rejection) -> bool:
-    """Whether a person cleared exactly this rejection."""
-    return (rejection.version, rejection.at) in set(_forgiven(seen))
+    """Whether a person cleared exactly this rejection; a word spoken earlier cannot be about one made just now."""
+    return rejection.at < seen.now and (rejection.version, rejection.at) in set(_forgiven(seen))
 
 
 def unreadable_wish(seen: Observation) -> str:
