@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from psm_local.aws import AwsEndpoints
 from psm_local.cluster import Cluster
@@ -21,8 +22,10 @@ IMPATIENT = AwsLimits(connect_timeout_s=1.0, read_timeout_s=2.0, attempts=1)
 def cluster(control_plane: Cluster) -> Cluster:
     """A control plane with the CRD and the namespaces that the operator expects."""
     control_plane.kubectl("apply", "--server-side", "-f", str(CRD))
-    control_plane.kubectl(
-        "wait", "--for=condition=Established", "crd/pricesensitivitymodels.retail.mlops", "--timeout=30s"
+    established = '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}'  # `wait` fails on no conditions
+    until(
+        lambda: control_plane.kubectl("get", "crd/pricesensitivitymodels.retail.mlops", established) == "True",
+        "the CRD to be established",
     )
     for namespace in ("psm-system", "mlops"):
         control_plane.kubectl("create", "namespace", namespace)

@@ -26,7 +26,7 @@ from psm_operator.adapters.kube_api import JSON_PATCH, KubeApi
 from psm_operator.api.conditions import Reason
 from psm_operator.handlers import watcher_name
 from psm_operator.runtime import Runtime
-from psm_operator.settings import ServerSettings, Settings
+from psm_operator.settings import RegistryEventsSettings, ServerSettings, Settings
 from psm_operator.values import GroupRef, Manifest, RegistryUnknown
 from psm_operator.watchdog import Patience
 
@@ -86,6 +86,11 @@ class Shop:
     async def is_ready(self, name: str) -> bool:
         """Whether the model serves what it should."""
         return (await self.condition(name, "Ready")).get("status") == "True"
+
+    async def serves(self, name: str, version: int) -> bool:
+        """Whether a version serves."""
+        shown = await self.kubectl("get", "psm", name, "-o=jsonpath={.status.current.version}")
+        return shown == str(version)
 
     async def has(self, what: str) -> bool:
         """Whether an object exists."""
@@ -371,3 +376,34 @@ async def leads(shop: Shop, lease: str, who: str) -> bool:
         shop.cluster.kubectl, "get", "lease", "-n", "psm-system", "--ignore-not-found", lease, "-o=json"
     )
     return bool(text) and json.loads(text)["spec"].get("holderIdentity", "").startswith(who)
+
+
+def events_queue() -> str:
+    """A queue of its own that is fed with every registry event, as docs/aws-access.md sets it up; its URL."""
+    sqs, events, name = boto3.client("sqs"), boto3.client("events"), f"events-{uuid.uuid4().hex[:8]}"
+    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return url
+
+
+async def test_with_events_a_version_is_served_long_before_the_next_poll_and_a_standby_eats_none(
+    shop: Shop, settings: Settings, group: str
+) -> None:
+    """Half an hour between polls, and the approval counts at once; the standby never asks the queue."""
+    register(group)
+    settings = replace(settings, registry_events=RegistryEventsSettings(await asyncio.to_thread(events_queue)))
+    standby = replace(settings, lease=replace(settings.lease, identity="the-standby"))
+    async with running(settings, shop.cluster) as leader:
+        await shop.create(group, group, interval="30m")
+        await until(lambda: shop.is_ready(group), "Ready")
+        async with running(standby, shop.cluster) as waiting:
+            await until(waiting.warm.is_set, "the standby to be warm")
+            await asyncio.to_thread(register, group)
+            await until(lambda: shop.serves(group, 2), "version 2 to be served")
+            metrics = [runtime.parts.telemetry.exposition().decode() for runtime in (leader, waiting)]
+        assert ['operation="ReceiveMessage"' in text for text in metrics] == [True, False]
+        assert 'psm_registry_events_total{outcome="followed"} 0.0' not in metrics[0]
+        await shop.kubectl("delete", f"psm/{group}")
+        await until(lambda: is_forgotten(leader, group), "the model to be forgotten")

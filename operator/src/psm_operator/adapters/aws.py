@@ -64,7 +64,7 @@ class AwsClients:
         self._metrics = metrics
 
     def client(self, service: str, region: str, role_arn: str = "") -> Any:
-        """The client of a service in a region, acting as a role; thread-safe, made once.
+        """The client of a service in a region (empty: boto3's own), acting as a role; thread-safe, made once.
 
         Its calls raise `roles.RoleNotAssumable` when the role cannot be assumed.
         """
@@ -102,7 +102,7 @@ class AwsClients:
     def _make(self, session: Any, service: str, region: str, **credentials: str) -> Any:
         client = session.client(
             service,
-            region_name=region,
+            region_name=region or None,
             endpoint_url=self._endpoints.get(service),
             config=Config(
                 retries={"mode": "adaptive", "total_max_attempts": self._limits.attempts},

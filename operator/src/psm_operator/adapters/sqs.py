@@ -84,7 +84,7 @@ class SqsQueue:
                 advice = "SQS asks to slow down"
             case Trouble.AWAY:
                 advice = network_advice(err, self._region)
-        where = f"queue {self._url} in region {self._region}"
+        where = f"queue {self._url} in region {self._region or 'of AWS_REGION'}"
         return Retryable(f"{where} could not be used ({code_of(err)}): {err}; {advice}")
 
 
