@@ -2,15 +2,13 @@
 
 Used by `telemetry` alone. A model's rows are one value in one dictionary: when the model goes they all go, and no label
 set can outlive what it is about. Labels come from closed sets (phases, conditions, reasons, verdicts) and, for names of
-metrics, from the spec, which holds 32 at most. Ten thousand client objects of prometheus_client would take ten times
-the memory.
+metrics, from the spec, which holds 32 at most. Rows are rendered when they change and joined at a scrape:
+prometheus_client would take ten times the memory, and half a second of every scrape of a thousand models.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
+from typing import Final
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import ModelStatus, Rejection, Served
@@ -20,8 +18,6 @@ Row = tuple[tuple[str, ...], float]
 """Values of a family's own labels, and the sample's value."""
 
 Read = Callable[[Observation, ModelStatus], Iterable[Row]]
-
-MODEL_LABELS = ("namespace", "name")
 
 MAX_METRICS = 32
 """As many metrics as a spec may name."""
@@ -186,51 +182,78 @@ class Steps:
         return rollbacks, rejections
 
 
-@dataclass(slots=True, eq=False)
-class ModelSeries(Collector):
-    """Rows of every model that exists."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One model's rows, by family, and how a scrape shows them."""
 
-    rows: dict[ObjectRef, tuple[tuple[Row, ...], ...]] = field(default_factory=dict)
+    rows: tuple[tuple[Row, ...], ...]
+    text: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class ModelSeries:
+    """Series of every model that exists."""
+
+    shown: dict[ObjectRef, Shown] = field(default_factory=dict)
     steps: dict[ObjectRef, Steps] = field(default_factory=dict)
 
     def show(self, seen: Observation, status: ModelStatus) -> None:
         """Replace a model's rows."""
-        self.rows[seen.ref] = tuple(tuple(family.read(seen, status)) for family in FAMILIES)
+        self._show(seen.ref, tuple(tuple(family.read(seen, status)) for family in FAMILIES))
 
     def show_unreadable(self, ref: ObjectRef, reason: Reason) -> None:
         """Only a person can help; whatever else was known of it stays."""
         stalled = ConditionType.STALLED.value
-        rows = dict(zip(FAMILIES, self.rows.get(ref, ((),) * len(FAMILIES)), strict=True))
-        told: dict[str, tuple[Row, ...]] = {STALLED: (((), 1.0),)}
-        for family, known in rows.items():
-            if family.name == CONDITION:
-                others = tuple(row for row in known if row[0][0] != stalled)
-                told[CONDITION] = (*others, ((stalled, ConditionStatus.TRUE.value, reason.value), 1.0))
-        self.rows[ref] = tuple(told.get(family.name, known) for family, known in rows.items())
+        known = self.shown[ref].rows if ref in self.shown else NOTHING
+        rows = dict(zip((family.name for family in FAMILIES), known, strict=True))
+        others = tuple(row for row in rows[CONDITION] if row[0][0] != stalled)
+        rows[CONDITION] = (*others, ((stalled, ConditionStatus.TRUE.value, reason.value), 1))
+        rows[STALLED] = (((), 1),)
+        self._show(ref, tuple(rows.values()))
 
     def forget(self, ref: ObjectRef) -> None:
         """The model is gone."""
-        self.rows.pop(ref, None)
+        self.shown.pop(ref, None)
         self.steps.pop(ref, None)
 
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """Every sample; may run in a thread of its own, beside passes that replace rows."""
-        models = tuple(self.rows.items())
+    def exposition(self) -> str:
+        """Every sample in Prometheus' text format; may run in a thread, beside passes that replace rows."""
+        shown, counted = tuple(self.shown.values()), tuple(self.steps.items())
+        lines = []
         for number, family in enumerate(FAMILIES):
-            gauges = GaugeMetricFamily(family.name, family.help_text, labels=(*MODEL_LABELS, *family.labels))
-            for ref, rows in models:
-                for labels, value in rows[number]:
-                    gauges.add_metric((ref.namespace, ref.name, *labels), value)
-            yield gauges
-        counted = tuple(self.steps.items())
-        rollbacks = CounterMetricFamily("psm_model_rollbacks", "Rollbacks of a model.", labels=MODEL_LABELS)
-        rejections = CounterMetricFamily(
-            "psm_model_rejections", "Candidates of a model that were rejected.", labels=MODEL_LABELS
+            lines.append(_head(family.name, family.help_text, "gauge"))
+            lines += [model.text[number] for model in shown]
+        lines.append(_head(ROLLBACKS, "Rollbacks of a model.", "counter"))
+        lines += [_sample(ROLLBACKS, ref, (), ((), steps.rollbacks)) for ref, steps in counted]
+        lines.append(_head(REJECTIONS, "Candidates of a model that were rejected before they served.", "counter"))
+        lines += [_sample(REJECTIONS, ref, (), ((), steps.rejected)) for ref, steps in counted]
+        return "".join(lines)
+
+    def _show(self, ref: ObjectRef, rows: tuple[tuple[Row, ...], ...]) -> None:
+        before = self.shown.get(ref, Shown(NOTHING, ("",) * len(FAMILIES)))
+        text = (
+            then if now == rendered else "".join(_sample(family.name, ref, family.labels, row) for row in now)
+            for family, now, rendered, then in zip(FAMILIES, rows, before.rows, before.text, strict=True)
         )
-        for ref, steps in counted:
-            rollbacks.add_metric((ref.namespace, ref.name), steps.rollbacks)
-            rejections.add_metric((ref.namespace, ref.name), steps.rejected)
-        yield from (rollbacks, rejections)
+        self.shown[ref] = Shown(rows, tuple(text))
+
+
+NOTHING: Final[tuple[tuple[Row, ...], ...]] = ((),) * len(FAMILIES)
+ROLLBACKS: Final = "psm_model_rollbacks_total"
+REJECTIONS: Final = "psm_model_rejections_total"
+
+ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+"""Prometheus' own; a name or a region of ours never needs one."""
+
+
+def _head(name: str, help_text: str, kind: str) -> str:
+    return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
+
+
+def _sample(name: str, ref: ObjectRef, names: tuple[str, ...], row: Row) -> str:
+    labels, value = row
+    own = "".join(f',{label}="{text.translate(ESCAPES)}"' for label, text in zip(names, labels, strict=True))
+    return f'{name}{{namespace="{ref.namespace}",name="{ref.name}"{own}}} {float(value)!r}\n'
 
 
 def _rollback_id(status: ModelStatus) -> str | None:

@@ -86,7 +86,6 @@ class PrometheusTelemetry:
         self._dropped_events = self._counter("psm_events_dropped_total", "Events not recorded.", why=EVENT_DROPS)
         self._called: set[tuple[str, str]] = set()
         self._models = ModelSeries()
-        self.registry.register(self._models)
 
     def _make_queue_metrics(self) -> None:
         reg = self.registry
@@ -163,7 +162,7 @@ class PrometheusTelemetry:
 
     def exposition(self) -> bytes:
         """Every metric in Prometheus' text format; may run in a thread."""
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + self._models.exposition().encode()
 
     # --- the queue ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import yaml
 from helm import CHARTS, HelmError, manifests
 from promtool import promtool
+
+from psm_operator.kubectl import cli_reads, cli_writes
+from psm_operator.kubectl.cli import cli
 
 pytestmark = pytest.mark.component
 
@@ -235,3 +239,15 @@ def test_pages_name_metrics_that_exist(page: Path) -> None:
     spans = [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
     found = {name for span in spans for name in NAME.findall(span)}
     assert found - SCRAPED <= exposed.labels_by_sample().keys() | exposed.families() | RECORDS
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_runbooks_commands_are_commands(alert: str) -> None:
+    """Of the plugin, with arguments that it takes: at night nobody looks up a flag."""
+    cli_reads.declare()
+    cli_writes.declare()
+    for line in re.findall(r"kubectl psm ([a-z].*?)(?:`|$)", (RUNBOOKS / f"{alert}.md").read_text(), re.MULTILINE):
+        name, *arguments = shlex.split(line)
+        if arguments:
+            cli.commands[name].make_context(name, arguments)
+        assert name in cli.commands

@@ -179,7 +179,7 @@ def test_argo_rollouts_4571_a_thousand_models_that_came_and_went_leave_no_series
     for ref in refs:
         telemetry.forget(ref)
     assert series(telemetry) == before
-    assert not telemetry._models.rows
+    assert not telemetry._models.shown
     assert not telemetry._models.steps
 
 
