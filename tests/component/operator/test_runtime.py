@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import boto3
+import exposed
 import pytest
 
 from psm_local.cluster import Cluster
@@ -273,7 +274,9 @@ async def test_probes_and_metrics_answer_and_a_dead_watch_is_told(shop: Shop, se
         await until(lambda: answers(http, f"{health}/healthz", 200), "healthy")
         assert await answers(http, f"{health}/readyz", 200)
         async with http.get(f"http://127.0.0.1:{runtime.ports.metrics}/metrics") as metrics:
-            assert re.search(r"^psm_queue_depth \d", await metrics.text(), re.MULTILINE)
+            text = await metrics.text()
+        assert re.search(r"^psm_queue_depth \d", text, re.MULTILINE)
+        assert set(re.findall(r"^# TYPE (psm_\w+)", text, re.MULTILINE)) == exposed.families()
         name = watcher_name(MODEL, None)
         (watcher,) = (task for task in asyncio.all_tasks() if task.get_name() == name)
         watcher.cancel()
