@@ -18,6 +18,7 @@ from psm_operator.decide.scene import is_rolling_back, known, policy_choice, ser
 from psm_operator.decide.sizing import is_paused, off_hours
 from psm_operator.values import Approval, Observation
 
+ROLL_OUT = "roll-out"
 Rule = Callable[[Observation, int], Iterator[Step]]
 
 
@@ -179,12 +180,12 @@ def rollout(seen: Observation, version: int) -> Iterator[Step]:
     if is_served(seen, version) and (candidate is None or candidate.version != version):
         return
     if candidate is None or candidate.version != version or candidate.stage is Stage.VERIFYING:
-        yield Step("roll-out", Answer.LATER, "", deadline)
+        yield Step(ROLL_OUT, Answer.LATER, "", deadline)
         yield Step("soak", Answer.LATER, "", spec.soak)
     elif candidate.stage is Stage.PROGRESSING:
         ready, total = (seen.serving.ready_replicas, seen.serving.replicas) if seen.serving is not None else (0, 0)
         why = seen.serving.failure if seen.serving is not None else ""
-        yield Step("roll-out", Answer.WAIT, f"{ready} of {total} ready", deadline, why)
+        yield Step(ROLL_OUT, Answer.WAIT, f"{ready} of {total} ready", deadline, why)
         yield Step("soak", Answer.LATER, "", spec.soak)
     else:
         left = int((soak_end(seen, candidate) - seen.now).total_seconds())

@@ -19,7 +19,7 @@ Action = Callable[..., int | None]
 
 PROGRAM: Final = "kubectl psm"
 INTERRUPTED: Final = 130
-BROKEN_PIPE: Final = 141
+BROKEN_PIPE: Final = 1
 DIFF_FAILED: Final = 2
 """kubectl diff's way: 1 says that there are differences, more says that it could not be found out."""
 

@@ -1,7 +1,7 @@
 """`kubectl psm explain`: the operator's rules about one version, in order, with their values."""
 
+from psm_operator.decide.explain import ROLL_OUT, first_stop, is_served
 from psm_operator.decide.explain import explain as explained_steps
-from psm_operator.decide.explain import first_stop, is_served
 from psm_operator.decide.explain_steps import Answer, Step
 from psm_operator.kubectl.errors import PluginError
 from psm_operator.kubectl.look import Wanted, look
@@ -42,6 +42,10 @@ def summary(name: str, version: int, stop: Step | None, *, is_served: bool) -> s
     if stop is None:
         return head if is_served else f"{head} yet: nothing stands in its way, the operator's next pass takes it"
     why = stop.message or f"{stop.value} against {stop.bound}"
+    if stop.rule == ROLL_OUT:
+        return f"version {version} of {name} is being rolled out: {stop.value}" + (
+            f"; {stop.message}" if stop.message else ""
+        )
     join = "; but" if is_served else ":"
     if stop.answer is Answer.UNKNOWN:
         return head if is_served else f"{head}{join} nothing known stands in its way, {stop.rule} is unknown ({why})"

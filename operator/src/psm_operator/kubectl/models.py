@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RESOURCE: Final = f"{SINGULAR}.{GROUP}"
 NOT_FOUND: Final = 404
-CLOSE_ENOUGH: Final = 0.5
+CLOSE_ENOUGH: Final = 0.6
 """Of difflib's ratio: typing errors and forgotten parts, not any other name."""
 
 
@@ -63,10 +63,10 @@ def read_one(client: KubeClient, namespace: str, name: str) -> Manifest:
 def _unknown(client: KubeClient, namespace: str, name: str) -> str:
     models, _ = read_all(client, namespace)
     names = [name_of(model) for model in models]
-    close = difflib.get_close_matches(name, names, cutoff=CLOSE_ENOUGH) or [n for n in names if name in n]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=CLOSE_ENOUGH) or [n for n in names if name in n][:1]
     head = f"{RESOURCE} {name!r} not found in namespace {namespace}"
     if close:
-        return f"{head}; did you mean {' or '.join(close)}?"
+        return f"{head}; did you mean {close[0]}?"
     if names:
         return f"{head}; there are {', '.join(names[:5])}" + (" and others" if len(names) > len(names[:5]) else "")
     return f"{head}, which has no models; pass -n NAMESPACE, or look with `kubectl psm status -A`"
