@@ -64,6 +64,17 @@ async def test_a_person_names_where_to_go(world: World) -> None:
     assert world.serving == 1
 
 
+async def test_a_person_reaches_further_back_than_the_operator_looks_by_itself(world: World) -> None:
+    for _ in range(5):
+        world.register()
+        await world.pass_time(90)
+    assert world.serving == 7
+    ask(world, {ROLLBACK: rollback_text(7, 1, NOW)})
+    await world.converge()
+    assert world.serving == 1
+    assert Reason.NO_ROLLBACK_TARGET not in [event.reason for event in world.events]
+
+
 async def test_a_target_that_never_served_is_refused_with_what_to_do(world: World) -> None:
     ask(world, {ROLLBACK: rollback_text(2, 9, NOW)})
     await world.converge()

@@ -13,7 +13,7 @@ from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.rollback import earlier_versions
 from psm_operator.decide.scene import serving_target
 from psm_operator.decide.verdict import metric_queries
-from psm_operator.decide.wishes import rollback_wish
+from psm_operator.decide.wishes import RollbackWish, rollback_wish
 from psm_operator.deps import Deps
 from psm_operator.errors import Stalled
 from psm_operator.values import (
@@ -63,7 +63,9 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
     uid = model["metadata"]["uid"]
     group = group_of(spec)
     view = deps.polls.view(group)
-    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions_in_play(status, spec, view))
+    annotations = model["metadata"].get("annotations") or {}
+    versions = versions_in_play(status, spec, view, rollback_wish(annotations, status))
+    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions)
     queries = metric_queries(spec.analysis)
     deps.live_metrics.watch(ref, group.region, group.role_arn, queries, spec.interval_s)
     readings = deps.live_metrics.readings(ref) if queries else {}
@@ -88,11 +90,11 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         candidate=candidate,
         children=children,
         now=deps.clock.now().replace(microsecond=0),
-        annotations=model["metadata"].get("annotations") or {},
+        annotations=annotations,
         resource_version=model["metadata"]["resourceVersion"],
         readings=readings,
     )
-    return replace(seen, artifacts=await _look_at_artifacts(seen, deps))
+    return replace(seen, artifacts=await _look_at_artifacts(seen, versions, deps))
 
 
 def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:
@@ -110,13 +112,16 @@ def group_of(spec: ModelSpec) -> GroupRef:
     return GroupRef(registry.model_package_group_name, registry.region, registry.role_arn)
 
 
-def versions_in_play(status: ModelStatus, spec: ModelSpec, view: RegistryView) -> frozenset[int]:
+def versions_in_play(
+    status: ModelStatus, spec: ModelSpec, view: RegistryView, wish: RollbackWish | None = None
+) -> frozenset[int]:
     """Versions whose packages must be described: chosen, serving, ways back, and rejected ones that could be re-approved."""
     versions = {served.version for served in list(earlier_versions(status))[:WAYS_BACK]}
     serving = serving_target(status)
     versions |= {serving.version} if serving is not None else set()
     versions |= {status.candidate.version} if status.candidate is not None else set()
     versions |= {spec.version.pin} if spec.version.pin is not None else set()
+    versions |= {wish.to} if wish is not None and wish.to is not None else set()
     versions |= {entry.version for entry in status.rejected[:WAYS_BACK]}
     if isinstance(view, Snapshot):
         rejected = {entry.version for entry in status.rejected}
@@ -159,11 +164,11 @@ def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = Fal
     )
 
 
-async def _look_at_artifacts(seen: Observation, deps: Deps) -> dict[int, Artifact]:
+async def _look_at_artifacts(seen: Observation, in_play: frozenset[int], deps: Deps) -> dict[int, Artifact]:
     status, view = seen.status, seen.registry
     if not isinstance(view, Snapshot):
         return {}
-    versions = versions_in_play(status, seen.spec, view) & view.packages.keys()
+    versions = in_play & view.packages.keys()
     if not _is_in_doubt(seen):
         serving = serving_target(status)
         ways_back = {served.version for served in earlier_versions(status)}
@@ -178,4 +183,4 @@ def _is_in_doubt(seen: Observation) -> bool:
     """Whether a way back may be needed in this pass, so that its artifact must be known to exist."""
     candidate = seen.status.candidate
     is_arriving = candidate is not None and candidate.stage is Stage.PROGRESSING
-    return is_doubted(seen.evidence) or is_arriving or rollback_wish(seen, seen.status) is not None
+    return is_doubted(seen.evidence) or is_arriving or rollback_wish(seen.annotations, seen.status) is not None

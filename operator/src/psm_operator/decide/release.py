@@ -143,7 +143,7 @@ def start_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
 
 def drop_wish(seen: Observation, status: ModelStatus) -> ModelStatus:
     """A wish to go back from a version that does not serve, or under a pin, is void: it must not come true later."""
-    wish, serving = rollback_wish(seen, status), serving_target(status)
+    wish, serving = rollback_wish(seen.annotations, status), serving_target(status)
     if wish is None or known(seen) is None:
         return status
     is_possible = serving is not None and serving.version == wish.from_ and seen.spec.version.pin is None

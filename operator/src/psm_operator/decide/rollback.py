@@ -63,9 +63,11 @@ Check = Callable[[Observation, ModelStatus, Served], Trigger | None]
 
 def asked_for(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
     """A person wants the served version gone."""
-    wish = rollback_wish(seen, status)
+    wish = rollback_wish(seen.annotations, status)
     if wish is None or wish.from_ != serving.version:
         return None
+    if wish.to is not None and summary_of(seen, wish.to) is not None and package_of(seen, wish.to) is None:
+        return None  # the registry has it and was asked what it is
     return Trigger(Reason.REQUESTED_BY_PERSON, f"a person asked to go back from version {serving.version}", to=wish.to)
 
 

@@ -5,7 +5,7 @@ an annotation left behind does nothing: a rollback is acted upon once, and a rej
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -39,9 +39,9 @@ def unreject_text(rejections: tuple[Rejection, ...]) -> str:
     return ",".join(f"{entry.version}@{entry.at.isoformat(timespec='seconds')}" for entry in rejections)
 
 
-def rollback_wish(seen: Observation, status: ModelStatus) -> RollbackWish | None:
+def rollback_wish(annotations: Mapping[str, str], status: ModelStatus) -> RollbackWish | None:
     """A rollback that was asked for and not acted upon yet."""
-    text = seen.annotations.get(ROLLBACK, "")
+    text = annotations.get(ROLLBACK, "")
     match = ROLLBACK_PATTERN.fullmatch(text)
     if match is None or text == status.last_handled_rollback:
         return None
