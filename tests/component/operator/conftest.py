@@ -22,7 +22,8 @@ IMPATIENT = AwsLimits(connect_timeout_s=1.0, read_timeout_s=2.0, attempts=1)
 def cluster(control_plane: Cluster) -> Cluster:
     """A control plane with the CRD and the namespaces that the operator expects."""
     control_plane.kubectl("apply", "--server-side", "-f", str(CRD))
-    established = '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}'  # `wait` fails on no conditions
+    # at first there are no conditions at all, which neither `wait` nor a JSONPath filter can take
+    established = '-o=go-template={{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}}'
     until(
         lambda: control_plane.kubectl("get", "crd/pricesensitivitymodels.retail.mlops", established) == "True",
         "the CRD to be established",
