@@ -410,3 +410,21 @@ async def test_an_api_server_that_is_away_is_retryable() -> None:
             await OnServer(api).port.model(ObjectRef("mlops", "x"))
     finally:
         await api.close()
+
+
+@pytest.mark.parametrize(("no_proxy", "proxy"), [("", "http://proxy:3128"), ("api.example.com", None), ("*", None)])
+async def test_the_environments_proxy_is_used_unless_it_excepts_the_server(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, proxy: str | None
+) -> None:
+    """HTTPS_PROXY and NO_PROXY as every client knows them; what the kubeconfig says comes first."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    for given, expected in ((None, proxy), ("http://mine:1", "http://mine:1")):
+        configuration = Configuration()
+        configuration.host = "https://api.example.com:6443"
+        configuration.proxy = given
+        api = KubeApi(configuration)
+        assert api._options.get("proxy") == expected
+        await api.close()

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -68,7 +70,7 @@ class KubeApi:
         self._options: dict[str, Any] = {
             name: value
             for name, value in (
-                ("proxy", configuration.proxy),
+                ("proxy", configuration.proxy or _proxy_of_the_environment(configuration.host)),
                 ("proxy_headers", configuration.proxy_headers),
                 ("server_hostname", configuration.tls_server_name),
             )
@@ -78,7 +80,6 @@ class KubeApi:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls),
             headers={"Accept": JSON, "User-Agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=None),  # `send` has its own
-            trust_env=True,
         )
 
     @classmethod
@@ -155,6 +156,14 @@ class KubeApi:
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return _decoded(what, text)
         raise _translated(what, response.status, response.headers, text)
+
+
+def _proxy_of_the_environment(host: str) -> str | None:
+    """HTTPS_PROXY and NO_PROXY, looked at once: aiohttp would at every request, and read ~/.netrc too."""
+    parts = urlsplit(host)
+    if not parts.hostname or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _decoded(what: str, data: bytes) -> Manifest:
