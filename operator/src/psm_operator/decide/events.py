@@ -19,7 +19,8 @@ FRESH = timedelta(minutes=10)
 def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> tuple[Event, ...]:
     """Every Event that the status and the planned writes warrant now."""
     found = [_of_history(entry, status) for entry in status.history if _is_fresh(seen, entry.at)]
-    found += _of_candidate(seen, status) + _of_rollback(seen, status) + _of_stall(seen, status)
+    for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
+        found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
     return tuple(found + _of_repairs(seen, status, actions))
 
 

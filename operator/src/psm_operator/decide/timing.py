@@ -6,8 +6,17 @@ from datetime import datetime, timedelta
 from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.evidence import CONFIRMATION, is_revocation_confirmed
 from psm_operator.decide.release import is_cooling_down, soak_end
-from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
+from psm_operator.decide.scene import (
+    is_rolling_back,
+    known,
+    package_of,
+    policy_choice,
+    requested_at,
+    serving_target,
+    summary_of,
+)
 from psm_operator.decide.schedule import next_change
+from psm_operator.decide.wishes import rollback_wish
 from psm_operator.values import Observation
 
 LOOK_AT_PODS_S = 5.0
@@ -53,4 +62,6 @@ def refresh_registry_after_s(seen: Observation, status: ModelStatus) -> float | 
     wanted = {row.version} if row is not None else set()
     serving = serving_target(status)
     wanted |= {serving.version} if serving is not None else set()
+    wish = rollback_wish(seen.annotations, status)
+    wanted |= {wish.to} if wish is not None and wish.to is not None and summary_of(seen, wish.to) is not None else set()
     return 0.0 if any(package_of(seen, version) is None for version in wanted) else None
