@@ -21,6 +21,7 @@ from psm_operator.api.names import KIND
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import Phase
 from psm_operator.decide.release import RULES
+from psm_operator.preflight import parser as operator_parser
 from psm_operator.settings import PREFIX, Settings, SettingsError
 from psm_training.__main__ import parser as training_parser
 
@@ -91,8 +92,9 @@ def test_every_make_target_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=str)
 def test_every_subcommand_exists(page: Path) -> None:
-    """`psm-train x` and `psm-local x` are what the command lines know."""
-    for program, parser in (("psm-train", training_parser()), ("psm-local", local_cli._parser())):
+    """`psm-train x`, `psm-local x` and `psm-operator preflight` are what the command lines know."""
+    parsers = {"psm-train": training_parser(), "psm-local": local_cli._parser(), "bin/psm-operator": operator_parser()}
+    for program, parser in parsers.items():
         named = set(re.findall(rf"{program} ([a-z][a-z-]*)", read(page)))
         assert named <= subcommands(parser), page
 

@@ -1,4 +1,4 @@
-"""`python -m psm_operator`: settings -> adapters -> runtime. The only composition root."""
+"""`python -m psm_operator`: settings -> adapters -> runtime, or a command beside it. The only composition root."""
 
 import asyncio
 import logging
@@ -6,12 +6,13 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 
 import uvloop
 
-from psm_operator.adapters.aws import AwsClients
+from psm_operator import preflight
+from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.cloudwatch import CloudWatchMetrics
 from psm_operator.adapters.event_recorder import EventRecorder
@@ -46,8 +47,11 @@ TOGETHER_S = 0.2
 """Changes of one model's children within this time are looked at together: a rollout is a dozen writes."""
 
 
-def main() -> None:
-    """Run the operator and exit with its code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the operator, or a command beside it, and exit with its code; without arguments, those of the process."""
+    options = preflight.parser().parse_args(arguments)
+    if options.command == "preflight":
+        sys.exit(asyncio.run(preflight.run(options, AwsClients(AwsLimits(attempts=2)))))
     try:
         settings = Settings.read()
     except SettingsError as err:

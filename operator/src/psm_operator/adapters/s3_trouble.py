@@ -183,6 +183,6 @@ def is_kms(err: Exception) -> bool:
 
 def bucket_region(err: Exception) -> str:
     """The region that S3 says a bucket lies in; empty if it does not say."""
-    answer = getattr(err, "response", {})
+    answer = err.response if isinstance(err, ClientError) else {}
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(headers.get("x-amz-bucket-region") or answer.get("Error", {}).get("Region") or "")

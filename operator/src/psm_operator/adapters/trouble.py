@@ -127,7 +127,7 @@ def network_advice(err: Exception, region: str) -> str:
     if isinstance(err, ClientError):
         return "the service has trouble; it is tried again by itself"
     advice = next((text for kind, text in NETWORK_ADVICE.items() if isinstance(err, kind)), UNREACHABLE)
-    if isinstance(err, EndpointConnectionError) and UNRESOLVED.search(str(err)):
+    if isinstance(err, EndpointConnectionError) and UNRESOLVED.search(str(err.kwargs.get("error"))):
         advice = "its host name does not resolve: check the region, AWS_ENDPOINT_URL and the cluster's DNS"
     if region and not is_known_region(region):
         return f"{region} is no region that this SDK knows: correct spec.registry.region; else {advice}"
