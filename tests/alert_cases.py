@@ -1,10 +1,10 @@
-"""One case per alert: series that make it fire, from which minute, with which labels and words, and series just below.
+"""Cases of each alert: series that make it fire, from which minute, with which labels and words, and series just below.
 
 A minute is a scrape. `test_alerts` turns each case into a unit test of promtool.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Values = list[float | str]
 Series = Mapping[str, Values]
@@ -78,12 +78,12 @@ def slow_passes(slow_per_minute: float) -> Series:
     }
 
 
-def memory(before: float, after: float, children: int) -> Series:
-    """A day apart; the number of children was 1,000 before."""
+def memory(before: float, after: float, children: int, pod: Mapping[str, str] = POD) -> Series:
+    """A day apart, in MiB; the number of children was 1,000 before."""
     later = 2 * 60
     return {
-        s("process_resident_memory_bytes", POD): hold(before, DAY) + hold(after, later),
-        s("psm_cached_children", POD): hold(1000, DAY) + hold(children, later),
+        s("process_resident_memory_bytes", pod): hold(before * 2**20, DAY) + hold(after * 2**20, later),
+        s("psm_cached_children", pod): hold(1000, DAY) + hold(children, later),
     }
 
 
@@ -198,14 +198,24 @@ CASES: Mapping[str, Case] = {
         summary="1 Kubernetes Events were not recorded (rate).",
     ),
     "PsmMemoryGrowing": Case(
-        fires=memory(160 * 2**20, 201 * 2**20, children=1100),
-        below=memory(160 * 2**20, 240 * 2**20, children=1200),
+        fires=memory(160, 201, children=1100),
+        below={
+            **memory(160, 240, children=1200),
+            **memory(160, 200, children=1000, pod=OTHER_POD),
+            **memory(90, 128, children=1000, pod={**POD, "instance": "10.0.0.9:9090"}),
+        },
         minute=DAY + 60,
         labels=POD,
         summary="psm-operator-0 uses 201MiB, a quarter more than a day ago.",
     ),
     "PsmModelNotReady": Case(
-        fires={s("psm_model_ready", MODEL): hold(1, 5) + hold(0, 60)},
+        fires={
+            s("psm_model_ready", MODEL): hold(1, 5) + hold(0, 60),
+            s("psm_model_schedule_active", MODEL): hold(0, 65),
+            s("psm_model_phase", MODEL, phase="Degraded"): hold(1, 65),
+            **condition("Available", "False", "Unavailable", hold(1, 65)),
+            **condition("Stalled", "True", "ScaledToZero", hold(1, 65)),
+        },
         below={
             s("psm_model_ready", MODEL): hold(0, 30) + hold(1, 2) + hold(0, 30),
             s("psm_model_ready", MODEL, name="asleep"): hold(0, 62),
@@ -232,6 +242,7 @@ CASES: Mapping[str, Case] = {
             **condition("Stalled", "True", "NoRollbackTarget", [*hold(1, 5), "stale", *gone(20)]),
             **condition("Stalled", "True", "RollbackLimitExceeded", hold(1, 26)),
             **condition("Stalled", "False", "ChildRejected", hold(1, 26)),
+            **condition("Ready", "True", "Serving", hold(1, 26)),
         },
         minute=5,
         labels={**MODEL, "type": "Stalled", "status": "True", "reason": "NoRollbackTarget"},
@@ -239,7 +250,10 @@ CASES: Mapping[str, Case] = {
     ),
     "PsmRollbackLimit": Case(
         fires=condition("Stalled", "True", "RollbackLimitExceeded", gone(5) + hold(1, 20)),
-        below=condition("Stalled", "True", "NoRollbackTarget", hold(1, 20)),
+        below={
+            **condition("Stalled", "True", "NoRollbackTarget", hold(1, 20)),
+            **condition("Reconciling", "True", "RollbackLimitExceeded", hold(1, 20)),
+        },
         minute=5,
         labels={**MODEL, "type": "Stalled", "status": "True", "reason": "RollbackLimitExceeded"},
         summary=f"{WHO} rolled back too often and has stopped doing so.",
@@ -257,7 +271,11 @@ CASES: Mapping[str, Case] = {
         description="That was 1m 0s ago; the version that failed stays out until it is approved anew.",
     ),
     "PsmVersionBehind": Case(
-        fires={s("psm_model_desired_version", MODEL): hold(18, 400), s("psm_model_version", MODEL): hold(17, 400)},
+        fires={
+            s("psm_model_desired_version", MODEL): hold(18, 400),
+            s("psm_model_version", MODEL): hold(17, 400),
+            s("psm_model_phase", MODEL, phase="Ready"): hold(1, 400),
+        },
         below={
             s("psm_model_desired_version", MODEL): hold(18, 400),
             s("psm_model_version", MODEL): hold(17, 359) + hold(18, 41),
@@ -284,7 +302,7 @@ CASES: Mapping[str, Case] = {
     "PsmMetricFailing": Case(
         fires={
             s("psm_model_metric_failures", MODEL, metric="accuracy"): hold(0, 5) + hold(2, 20),
-            s("psm_model_metric_failure_limit", MODEL): hold(3, 25),
+            s("psm_model_metric_failure_limit", MODEL): hold(4, 25),
         },
         below={
             s("psm_model_metric_failures", MODEL, metric="accuracy"): hold(1, 25),
@@ -293,7 +311,7 @@ CASES: Mapping[str, Case] = {
         minute=5,
         labels={**MODEL, "metric": "accuracy"},
         summary="Metric accuracy of model mlops/uk-grocery fails in production.",
-        description="66.67% of the failures in a row that end in a rollback.",
+        description="50% of the failures in a row that end in a rollback.",
     ),
     "PsmDataValidationFailed": Case(
         fires=condition("Reconciling", "True", "DataValidationFailed", gone(5) + hold(1, 20)),
@@ -321,3 +339,30 @@ CASES: Mapping[str, Case] = {
         summary="3 versions of model mlops/uk-grocery failed within a day.",
     ),
 }
+
+REJECTED = s("psm_model_last_rejection_timestamp_seconds", MODEL, reason="DataValidationFailed")
+WENT_BACK = s("psm_model_last_rollback_timestamp_seconds", MODEL, reason="MetricRegression")
+
+MORE: Mapping[str, Case] = {
+    "PsmWatchDead": replace(
+        CASES["PsmWatchDead"],
+        fires={s("psm_watch_age_seconds", POD, kind="Lease"): hold(1, 5) + hold(121, 20)},
+        labels={**POD, "kind": "Lease"},
+        summary="psm-operator-0 does not see what happens to objects of kind Lease.",
+    ),
+    "PsmRollback": replace(
+        CASES["PsmRollback"],
+        fires={WENT_BACK: gone(63) + hold(240, 30)},
+        minute=63,
+        description="That was 59m 0s ago; the version that failed stays out until it is approved anew.",
+    ),
+    "PsmVersionBehind": replace(
+        CASES["PsmVersionBehind"],
+        fires={s("psm_model_desired_version", MODEL): hold(16, 400), s("psm_model_version", MODEL): hold(17, 400)},
+        summary=f"{WHO} does not serve version 16, which the policy picks.",
+    ),
+    "PsmDataValidationFailed": replace(
+        CASES["PsmDataValidationFailed"], fires={REJECTED: gone(60) + hold(60, 30)}, minute=60
+    ),
+}
+"""Other ways in which an alert fires."""
