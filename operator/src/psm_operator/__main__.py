@@ -1,6 +1,7 @@
 """`python -m psm_operator`: settings -> adapters -> runtime, or a command beside it. The only composition root."""
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SettingsError as err:
         sys.exit(f"psm-operator: {err}")
     set_up_logging(settings.log.level, settings.log.style)
+    gc.collect()
+    gc.freeze()  # what was imported stays: the collector need not walk it again
     try:
         sys.exit(uvloop.run(run(settings)))
     except OperatorError as err:

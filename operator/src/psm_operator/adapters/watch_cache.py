@@ -4,13 +4,19 @@ Fed by watch events, by the answers to our own writes (a pass must see what the 
 that list everything anew, because a re-list after 410 Gone does not report what was deleted in the gap. Newest
 resourceVersion wins; a uid that was seen deleted never comes back.
 
+Objects are kept as JSON: a thousand models with their children take 15 MiB so, and 60 MiB as dicts, through which the
+garbage collector would walk again and again. A pass decodes the eight it looks at.
+
 What it says may be old. So nothing is written on its word alone: a status is fenced by the resourceVersion it was
 decided upon, and before a child is touched the model is read anew if no such write has just proved it current.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from psm_operator.adapters.kinds import DEPLOYMENT, MODEL
 from psm_operator.adapters.kube_api import Resource
@@ -24,19 +30,48 @@ WORKLOAD_STATUS: Final = frozenset(
 )
 """What a pass reads of a Deployment's status, beside its conditions' type, status and reason. The rest changes often."""
 
-NOISE: Final = frozenset({"resourceVersion", "managedFields"})
-
 OWNER_KIND: Final = "PriceSensitivityModel"
 
 Key = tuple[str, str, str]
 """Kind, namespace, name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One object.
+
+    Attributes:
+        version: its resourceVersion as a number.
+        owner: uid of the model that controls it; empty when none does.
+        essence: the trimmed object as JSON, without its resourceVersion: equal unless something of interest changed.
+    """
+
+    version: int
+    uid: str
+    owner: str
+    essence: bytes
+
+    @classmethod
+    def of(cls, resource: Resource, manifest: Manifest) -> "Kept":
+        """What is worth keeping of an object."""
+        kept = trimmed(resource, manifest)
+        version = kept["metadata"].pop("resourceVersion")
+        owner = controller_of(kept)
+        uid = owner["uid"] if owner is not None else ""
+        return cls(int(version), kept["metadata"]["uid"], uid, msgspec.json.encode(kept))
+
+    def manifest(self) -> Manifest:
+        """The object again."""
+        manifest: Manifest = msgspec.json.decode(self.essence)
+        manifest["metadata"]["resourceVersion"] = str(self.version)
+        return manifest
+
+
 class WatchCache:
-    """Models by name, children by owner uid. Objects handed out are shared: read, never write."""
+    """Models by name, children by owner uid. Objects handed out are the caller's own."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Manifest] = {}
+        self._objects: dict[Key, Kept] = {}
         self._by_owner: dict[str, set[Key]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
@@ -46,12 +81,17 @@ class WatchCache:
 
     def find(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """One object, if it is known."""
-        return self._objects.get((resource.kind, namespace, name))
+        known = self._objects.get((resource.kind, namespace, name))
+        return known.manifest() if known is not None else None
 
     def owned_by(self, uid: str, namespace: str) -> dict[tuple[str, str], Manifest]:
         """Every known object of a namespace that is controlled by `uid`, by (kind, name)."""
         keys = sorted(self._by_owner.get(uid, ()))
-        return {(kind, name): self._objects[kind, where, name] for kind, where, name in keys if where == namespace}
+        return {
+            (kind, name): self._objects[kind, where, name].manifest()
+            for kind, where, name in keys
+            if where == namespace
+        }
 
     def put(self, resource: Resource, manifest: Manifest) -> bool:
         """Take in a newer state of an object.
@@ -64,15 +104,15 @@ class WatchCache:
             return False
         key = (resource.kind, metadata["namespace"], metadata["name"])
         known = self._objects.get(key)
-        if known is not None and _version(known) >= _version(manifest):
+        # Resource versions of one resource type are comparable as integers (KEP-5504); etcd's always were.
+        if known is not None and known.version >= int(metadata["resourceVersion"]):
             return False
-        kept = trimmed(resource, manifest)
+        kept = Kept.of(resource, manifest)
         self._forget(key)
         self._objects[key] = kept
-        owner = controller_of(kept)
-        if owner is not None:
-            self._by_owner.setdefault(owner["uid"], set()).add(key)
-        return known is None or essence(known) != essence(kept)
+        if kept.owner:
+            self._by_owner.setdefault(kept.owner, set()).add(key)
+        return known is None or known.essence != kept.essence
 
     def drop(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
         """An object is gone for good; its successor under the same name has another uid.
@@ -87,7 +127,7 @@ class WatchCache:
             self._deleted.popitem(last=False)
         key = (resource.kind, namespace, name)
         known = self._objects.get(key)
-        if known is not None and known["metadata"]["uid"] == uid:
+        if known is not None and known.uid == uid:
             self._forget(key)
         return True
 
@@ -101,17 +141,16 @@ class WatchCache:
             self.put(resource, manifest)
         for key, known in list(self._objects.items()):
             is_ours = key[0] == resource.kind and namespace in (None, key[1])
-            if is_ours and key not in names and _version(known) <= int(resource_version):
+            if is_ours and key not in names and known.version <= int(resource_version):
                 self._forget(key)
 
     def _forget(self, key: Key) -> None:
         known = self._objects.pop(key, None)
-        owner = None if known is None else controller_of(known)
-        if owner is not None:
-            keys = self._by_owner[owner["uid"]]
+        if known is not None and known.owner:
+            keys = self._by_owner[known.owner]
             keys.discard(key)
             if not keys:
-                del self._by_owner[owner["uid"]]
+                del self._by_owner[known.owner]
 
 
 def controller_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -156,14 +195,3 @@ def _workload_status(status: Manifest) -> Manifest:
         for condition in status.get("conditions") or ()
     ]
     return {name: value for name, value in status.items() if name in WORKLOAD_STATUS} | {"conditions": conditions}
-
-
-def essence(manifest: Manifest) -> Manifest:
-    """An object without what changes at every write."""
-    metadata = {name: value for name, value in manifest["metadata"].items() if name not in NOISE}
-    return {**manifest, "metadata": metadata}
-
-
-def _version(manifest: Manifest) -> int:
-    """Resource versions of one resource type are comparable as integers (KEP-5504); etcd's always were."""
-    return int(manifest["metadata"]["resourceVersion"])
