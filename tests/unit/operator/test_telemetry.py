@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from world import GROUP, REF, World
+from world import GROUP, REF, World, spec
 
 from psm_operator.adapters.trouble import Trouble
 from psm_operator.telemetry import CALL_OUTCOMES, PrometheusTelemetry
@@ -102,3 +102,52 @@ async def test_a_models_series_follow_it_and_go_with_it(telemetry: PrometheusTel
     world.cluster.remove("PriceSensitivityModel", REF)
     await world.once()
     assert of_model(telemetry) == {}
+
+
+async def test_a_stall_that_only_writing_showed_is_shown(telemetry: PrometheusTelemetry) -> None:
+    """An object in the way is found when a child is applied, after everything was decided."""
+    world = World()
+    world.deps = replace(world.deps, telemetry=telemetry)
+    foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": REF.name, "namespace": REF.namespace}}
+    world.cluster.put(foreign)
+    world.register()
+    world.create()
+    await world.converge()
+    assert of_model(telemetry)["psm_model_stalled{uk-grocery,mlops}"] == 1
+    assert of_model(telemetry)["psm_model_condition{uk-grocery,mlops,AdoptionConflict,True,Stalled}"] == 1
+
+
+async def test_a_new_process_counts_no_rollback_of_the_one_before(telemetry: PrometheusTelemetry) -> None:
+    """It ended between a rollback's beginning and its end; the next one carries the rollback out and counts nothing."""
+    world, first = World(), PrometheusTelemetry(version="0")
+    world.deps = replace(world.deps, telemetry=first)
+    world.register()
+    await world.serve()
+    world.register()
+    await world.pass_time(120)
+    world.approve(2, Approval.REJECTED)
+    while not samples(first)["psm_rollbacks_total{ApprovalRevoked}"]:
+        world.polls.poll()
+        await world.once()
+        world.clock.advance(15)
+    rollback = world.status.rollback
+    assert rollback is not None
+    assert rollback.finished_at is None
+    world.restart()
+    world.deps = replace(world.deps, telemetry=telemetry)
+    await world.pass_time(120)
+    assert world.serving == 1
+    assert samples(first)["psm_rollbacks_total{ApprovalRevoked}"] == 1
+    assert samples(telemetry)["psm_rollbacks_total{ApprovalRevoked}"] == 0
+    assert samples(telemetry)["psm_model_rollbacks_total{uk-grocery,mlops}"] == 0
+
+
+async def test_a_resource_that_cannot_be_understood_is_shown(telemetry: PrometheusTelemetry) -> None:
+    """A status that somebody wrote by hand."""
+    world = World()
+    world.deps = replace(world.deps, telemetry=telemetry)
+    model = world.cluster.put_model(REF, spec())
+    model["status"] = {"phase": "NoSuchPhase"}
+    world.cluster.put(model)
+    await world.once()
+    assert of_model(telemetry)["psm_model_condition{uk-grocery,mlops,InvalidSpec,True,Stalled}"] == 1
