@@ -78,7 +78,11 @@ def approval(seen: Observation, version: int) -> Iterator[Step]:
     if known(seen) is None:
         desired = seen.status.desired
         is_known = desired is not None and desired.version == version
-        message = "as the operator last read it" if is_known else NO_REGISTRY
+        was_older = desired is not None and version > desired.version and seen.spec.version.admits(version)
+        unread = (
+            f"{NO_REGISTRY}; when the operator last did, the newest approved was {desired.version if desired else 0}"
+        )
+        message = "as the operator last read it" if is_known else unread if was_older else NO_REGISTRY
         yield Step("approval", Answer.PASS if is_known else Answer.UNKNOWN, bound if is_known else "", bound, message)
     elif row is None:
         group = seen.spec.registry.model_package_group_name

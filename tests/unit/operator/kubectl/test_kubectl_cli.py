@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ import yaml
 from plugin_stories import model_after, rolled_back, serving, verifying
 from scripted_server import Answer, Asked, Script, scripted, status
 
+from psm_operator.decide import explain_steps
 from psm_operator.kubectl import cli_reads, cli_writes, completion
 from psm_operator.kubectl.cli import cli, run
 from psm_operator.kubectl.environment import Environment
@@ -409,3 +412,38 @@ def test_without_a_cluster_completion_is_silent(nowhere: Environment, capsys: Ca
     for words in (("status", ""), ("pin", "x", ""), ("status", "-n", ""), ("status", "--context", "")):
         assert completed(nowhere, capsys, *words) == []
     assert capsys.readouterr().err == ""
+
+
+ROOT = Path(__file__).parents[4]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "operator").glob("*.md")]
+
+
+def commands_in(page: Path) -> list[str]:
+    """Every `kubectl psm …` of a page, up to the end of its line or quote."""
+    return re.findall(r"kubectl psm (\w[^`\n#|]*)", page.read_text(encoding="utf-8"))
+
+
+def test_every_command_in_the_documentation_parses() -> None:
+    """Names and flags; what stands for a value is not looked at."""
+    cli_reads.declare()
+    cli_writes.declare()
+    assert sum(len(commands_in(page)) for page in PAGES) > 10
+    for page in PAGES:
+        for text in commands_in(page):
+            name, *words = shlex.split(text)
+            assert name in cli.commands, f"{page.name}: kubectl psm {text}"
+            known = {flag for param in cli.commands[name].params for flag in param.opts}
+            used = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-zA-Z].*", word)}
+            assert used <= known, f"{page.name}: kubectl psm {text}"
+
+
+def test_the_page_lists_every_command_with_its_arguments() -> None:
+    cli_reads.declare()
+    cli_writes.declare()
+    rows = re.findall(r"^\| `(\w+)([^`]*)` \|", (ROOT / "docs/kubectl-psm.md").read_text(), re.MULTILINE)
+    listed = {name: arguments for name, arguments in rows if name in cli.commands}
+    assert tuple(listed) == COMMANDS
+    for name, arguments in listed.items():
+        pieces = cli.commands[name].collect_usage_pieces(click.Context(cli.commands[name]))
+        assert arguments.replace(" [--to N]", "").split() == pieces[1:], name
+    assert [name for name, _ in rows if name not in cli.commands] == [answer.value for answer in explain_steps.Answer]
