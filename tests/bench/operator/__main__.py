@@ -1,10 +1,13 @@
 """`make bench-operator`: how fast the operator is, beside a naive handler that does the same once.
 
-Writes build/bench/operator.json after every phase and draws docs/img/bench-operator.svg at the end.
+Writes build/bench/operator.json after every phase; at the end draws docs/img/bench-operator.svg and writes the tables of
+docs/performance.md.
 """
 
 import argparse
 import asyncio
+import os
+import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -19,9 +22,11 @@ from bench.operator.place import Place
 from bench.operator.plot import draw
 from bench.operator.results import Results
 from bench.operator.steady import measure_steady
+from bench.operator.tell import tell
 
 RESULTS: Final = REPOSITORY / "build" / "bench" / "operator.json"
 PLOT: Final = REPOSITORY / "docs" / "img" / "bench-operator.svg"
+PAGE: Final = REPOSITORY / "docs" / "performance.md"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Options:
     churn_minutes: float
     steady: int
     has_naive: bool
+    verified: bool
     plot: Path
     results: Path
 
@@ -49,24 +55,30 @@ def options() -> Options:
     parser.add_argument(
         "--steady", type=int, default=0, help="number of models for the other phases (default: 1000 or the most)"
     )
+    parser.add_argument(
+        "--unverified", action="store_true", help="no candidate pods, which the naive handler has not either"
+    )
     parser.add_argument("--no-naive", action="store_true", help="leave the naive handler out")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=PLOT)
     args = parser.parse_args()
     crs = tuple(int(text) for text in args.crs.split(",") if text)
     steady = args.steady or (1000 if 1000 in crs else max(crs))
-    return Options(crs, args.churn_minutes, steady, not args.no_naive, args.plot, args.results)
+    return Options(crs, args.churn_minutes, steady, not args.no_naive, not args.unverified, args.plot, args.results)
 
 
 async def run(chosen: Options) -> None:
     """Every phase, each number of models on fresh control planes; who goes first alternates."""
     results = Results(chosen.results)
+    results.set(machine=machine())
     for turn, models in enumerate(chosen.order):
         contests = [measure_one] if not chosen.has_naive else [measure_one, measure_floor]
         for contest in contests if turn % 2 == 0 else reversed(contests):
             await contest(models, chosen, results)
         say(f"{models}: {results.runs[models]}")
     draw(results.as_json(), chosen.plot)
+    if chosen.plot == PLOT:
+        tell(results.as_json(), PAGE)
     say(f"wrote {chosen.results} and {chosen.plot}")
 
 
@@ -85,7 +97,7 @@ async def measure_one(models: int, chosen: Options, results: Results) -> None:
     """The operator, cold, and for one number of models everything else."""
     say(f"{models} models: operator")
     async with (
-        lab(f"bench-{models}", models, quietly) as (cluster, kube, registry),
+        lab(f"bench-{models}", models, quietly, verified=chosen.verified) as (cluster, kube, registry),
         Stage.of(cluster, chosen.results.parent / "logs") as stage,
         following(kube) as seen,
     ):
@@ -95,6 +107,12 @@ async def measure_one(models: int, chosen: Options, results: Results) -> None:
         if models == chosen.steady:
             place = Place(models, one, stage, seen, kube, registry)
             await measure_steady(place, results, chosen.churn_minutes, say)
+
+
+def machine() -> dict[str, object]:
+    """What all this runs on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cores": os.cpu_count(), "memory_gib": round(memory), "python": platform.python_version()}
 
 
 def say(line: str) -> None:

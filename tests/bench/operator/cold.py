@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.operator.audit import AuditLog
-from bench.operator.contestants import Running, Stage, quantile_ms
+from bench.operator.contestants import Running, Stage, plane_cpu_s, quantile_ms
 from bench.operator.following import Follower
 from bench.operator.lab import Kube, missing_children
 
@@ -44,16 +44,18 @@ async def converged(models: int, one: Running, seen: Follower, kube: Kube) -> fl
 async def measure_operator(models: int, stage: Stage, seen: Follower, kube: Kube) -> tuple[Running, dict[str, Any]]:
     """Start the operator and measure it until everything is as it should be."""
     audit = audit_of(stage.cluster)
-    place = audit.here()
+    place, plane_s = audit.here(), plane_cpu_s(stage.cluster)
     one = await stage.operator()
     seconds = await converged(models, one, seen, kube)
-    cpu_s, peak = one.cpu_s, one.peak_mib
+    cpu_s, peak, plane_s = one.cpu_s, one.peak_mib, _since(plane_s, plane_cpu_s(stage.cluster))
     scrape, requests = await one.scrape(), audit.since(place)
     buckets = scrape.buckets()
     return one, {
         "converged_s": round(seconds, 2),
         "rss_mib": round(peak, 1),
         "cpu_s": round(cpu_s, 2),
+        "plane_cpu_s": round(sum(plane_s.values()), 2),
+        "plane_cpu_s_of": plane_s,
         "reconcile_ms": {f"p{share}": round(quantile_ms(buckets, share / 100), 1) for share in (50, 95, 99)},
         "passes": int(max(buckets.values(), default=0)),
         "writes": requests.writes,
@@ -65,14 +67,21 @@ async def measure_operator(models: int, stage: Stage, seen: Follower, kube: Kube
 async def measure_naive(models: int, stage: Stage, seen: Follower, kube: Kube) -> dict[str, Any]:
     """Start the naive handler and measure it until everything is as it should be."""
     audit = audit_of(stage.cluster)
-    place = audit.here()
+    place, plane_s = audit.here(), plane_cpu_s(stage.cluster)
     one = await stage.naive()
     seconds = await converged(models, one, seen, kube)
+    plane_s = _since(plane_s, plane_cpu_s(stage.cluster))
     figures = {
         "naive_s": round(seconds, 2),
         "naive_cpu_s": round(one.cpu_s, 2),
+        "naive_plane_cpu_s": round(sum(plane_s.values()), 2),
+        "naive_plane_cpu_s_of": plane_s,
         "naive_rss_mib": round(one.peak_mib, 1),
         "naive_requests": audit.since(place).named(),
     }
     await one.end()
     return figures
+
+
+def _since(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    return {name: round(now[name] - before[name], 2) for name in now}

@@ -16,6 +16,7 @@ import aiohttp
 from psm_local.cluster import Cluster
 from psm_local.ports import free_ports
 from psm_local.settings import inherited
+from psm_local.supervise.state import load_state
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 HISTOGRAM: Final = "psm_reconcile_duration_seconds"
@@ -25,6 +26,23 @@ T = TypeVar("T")
 
 Buckets = dict[float, float]
 """Upper bound in seconds -> passes that took no longer."""
+
+
+PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def plane_cpu_s(cluster: Cluster) -> dict[str, float]:
+    """CPU seconds of Kubernetes itself so far: on a full machine, what a contestant asks of it is its cost too."""
+    state = load_state(cluster.run_dir)
+    if state is None:
+        raise RuntimeError(f"{cluster.name} is not up")
+    return {name: cpu_seconds(state.processes[name].pid) for name in PLANE}
 
 
 @dataclass(frozen=True)
@@ -83,8 +101,7 @@ class Running:
     @property
     def cpu_s(self) -> float:
         """CPU seconds so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return cpu_seconds(self.pid)
 
     @property
     def rss_mib(self) -> float:

@@ -63,8 +63,13 @@ def model_name(number: int) -> str:
     return f"model-{number:04d}"
 
 
-def model(number: int) -> dict[str, Any]:
-    """A model with every child; each group is followed by every fiftieth."""
+def model(number: int, *, verified: bool = True) -> dict[str, Any]:
+    """A model with every child; each group is followed by every fiftieth.
+
+    Args:
+        number: of the model.
+        verified: whether a candidate pod proves a version first, as is the default.
+    """
     name = model_name(number)
     return {
         "apiVersion": MODEL.api_version,
@@ -76,7 +81,7 @@ def model(number: int) -> dict[str, Any]:
             "version": {"policy": "LatestApproved"},
             "autoscaling": {"minReplicas": 2, "maxReplicas": 10},
             "networking": {"ingress": {"className": "nginx", "host": f"{name}.example.com"}},
-            "rollout": {"soak": SOAK},
+            "rollout": {"soak": SOAK} | ({} if verified else {"verification": {"enabled": False}}),
         },
     }
 
@@ -121,9 +126,13 @@ class Kube:
         page = await self.send("GET", f"{resource.path(NAMESPACE)}?limit=1")
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
-    async def create_models(self, numbers: Iterable[int]) -> None:
+    async def create_models(self, numbers: Iterable[int], *, verified: bool = True) -> None:
         """Make models, many at once."""
-        await self._each(numbers, lambda number: self.send("POST", MODEL.path(NAMESPACE), model(number)))
+
+        async def create(number: int) -> None:
+            await self.send("POST", MODEL.path(NAMESPACE), model(number, verified=verified))
+
+        await self._each(numbers, create)
 
     async def delete_models(self, numbers: Iterable[int]) -> None:
         """Delete models, many at once."""
@@ -223,13 +232,15 @@ def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
 
 
 @contextlib.asynccontextmanager
-async def lab(name: str, models: int, say: Say) -> AsyncIterator[tuple[Cluster, Kube, Registry]]:
+async def lab(
+    name: str, models: int, say: Say, *, verified: bool = True
+) -> AsyncIterator[tuple[Cluster, Kube, Registry]]:
     """A control plane, its registry filled and its models made; nobody looks after them yet."""
     with control_plane(name, models, say) as cluster:
         registry = Registry(cluster)
         await asyncio.to_thread(registry.fill)
         async with Kube(cluster) as kube:
-            await kube.create_models(range(models))
+            await kube.create_models(range(models), verified=verified)
             yield cluster, kube, registry
 
 
