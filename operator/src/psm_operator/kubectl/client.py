@@ -80,7 +80,13 @@ class KubeClient:
         """
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=self._timeout_s)
         response = self._request(method, path, query, body, content_type, timeout=timeout, preload_content=True)
-        answer: Manifest = json.loads(response.data)
+        try:
+            answer: Manifest = json.loads(response.data)
+        except ValueError as err:
+            server = self._access.server
+            raise PluginError(
+                f"{server} answers {path}, but not as an API server does; correct the kubeconfig"
+            ) from err
         return answer
 
     def items(self, path: str, query: Mapping[str, str] | None = None) -> tuple[list[Manifest], str]:

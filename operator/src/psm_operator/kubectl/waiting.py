@@ -3,16 +3,27 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from psm_operator.kubectl.errors import PluginError
-from psm_operator.kubectl.models import condition, full_name, name_of, namespace_of, rejection_of, status_of, version_in
+from psm_operator.kubectl.models import (
+    condition,
+    full_name,
+    is_suspended,
+    name_of,
+    namespace_of,
+    pin_of,
+    rejection_of,
+    status_of,
+    version_in,
+)
 from psm_operator.kubectl.plain import Manifest
 from psm_operator.kubectl.session import Session
 from psm_operator.kubectl.table import duration
 from psm_operator.kubectl.watching import Follower
 from psm_operator.kubectl.wishes import Wish
 
+HINT: Final = "the operator has not acted upon it: is it running? (kubectl get lease -n psm-system)"
 SETTLED_STAGES = (None, "Soaking")
 """A soaking candidate serves all traffic."""
 
@@ -51,9 +62,10 @@ def wait(session: Session, model: Manifest, wish: Wish, limit_s: float) -> None:
         names=frozenset({name_of(model)}),
         limit_s=deadline.left,
     )
-    said = ""
+    said, last = "", model
     for changes in follower.changes():
         for kind, seen in changes:
+            last = seen
             if kind == "DELETED":
                 raise PluginError(f"{name_of(model)} was deleted meanwhile")
             outcome = judge(model, seen, wish)
@@ -62,7 +74,9 @@ def wait(session: Session, model: Manifest, wish: Wish, limit_s: float) -> None:
                 return
             said = _tell(session, seen, said)
         if deadline.left() <= 0:
-            raise PluginError(_too_late(model, said, limit_s))
+            hint = HINT if _is_untouched(model, last, wish) else "look at it with `kubectl psm explain`"
+            where = f"{name_of(model)} ({said or 'no status'})"
+            raise PluginError(f"timed out after {duration(int(limit_s))} waiting for {where}; {hint}")
 
 
 def _tell(session: Session, seen: Manifest, said: str) -> str:
@@ -73,9 +87,11 @@ def _tell(session: Session, seen: Manifest, said: str) -> str:
     return text
 
 
-def _too_late(model: Manifest, said: str, limit_s: float) -> str:
-    hint = "look at it with `kubectl psm explain`" if said else "is the operator running?"
-    return f"timed out after {duration(int(limit_s))} waiting for {name_of(model)} ({said or 'no status'}); {hint}"
+def _is_untouched(written: Manifest, seen: Manifest, wish: Wish) -> bool:
+    """Whether the operator has not even looked."""
+    if wish.rollback:
+        return status_of(seen).get("lastHandledRollback") != wish.rollback
+    return _is_unseen(written, seen)
 
 
 def judge(written: Manifest, seen: Manifest, wish: Wish) -> str:
@@ -84,11 +100,24 @@ def judge(written: Manifest, seen: Manifest, wish: Wish) -> str:
     Raises:
         PluginError: it will not come true.
     """
+    if is_suspended(seen):
+        name = name_of(seen)
+        raise PluginError(f"{name} is suspended: nothing moves until `kubectl psm resume {name}`")
     if wish.rollback:
         return _judge_rollback(seen, wish)
+    _refuse_overtaken(seen, wish)
     if _is_unseen(written, seen):
         return ""
     return _judge_version(written, seen, wish)
+
+
+def _refuse_overtaken(seen: Manifest, wish: Wish) -> None:
+    """Somebody else, or a newer approval, may want something else meanwhile."""
+    pin, desired, name = pin_of(seen), version_in(seen, "desired"), name_of(seen)
+    if pin is not None and pin != wish.target:
+        raise PluginError(f"{name} was pinned to version {pin} meanwhile; version {wish.target} is not served")
+    if pin is None and desired is not None and wish.target is not None and desired > wish.target:
+        raise PluginError(f"version {desired} of {name} was approved meanwhile; it goes before version {wish.target}")
 
 
 def _is_unseen(written: Manifest, seen: Manifest) -> bool:

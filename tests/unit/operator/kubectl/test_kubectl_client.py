@@ -99,6 +99,12 @@ def test_a_refusal_is_one_line_in_the_servers_words(answer: Answer, message: str
     assert refused.value.status == answer.status
 
 
+def test_what_is_no_api_server_is_told() -> None:
+    refusal = pytest.raises(PluginError, match="answers /x, but not as an API server does; correct the kubeconfig")
+    with scripted(Answer(b"<html>welcome</html>")) as server, refusal:
+        client(server.url).send("GET", "/x")
+
+
 def test_a_server_that_is_away_is_named_with_what_to_do() -> None:
     with scripted(OK) as server:
         url = server.url

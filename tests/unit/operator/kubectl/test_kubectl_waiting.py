@@ -114,6 +114,35 @@ async def test_a_retry_that_is_rejected_again_fails_with_the_reason() -> None:
         await followed(world, written, wish)
 
 
+async def test_a_pin_that_somebody_moves_is_not_waited_for() -> None:
+    world = await world_of(moved_on)
+    wish = wishes.pin(model_in(world), 1)
+    written = await asked(world, wish)
+    world.create(version={"pin": 2})
+    with pytest.raises(PluginError, match="uk-grocery was pinned to version 2 meanwhile; version 1 is not served"):
+        judge(written, model_in(world), wish)
+
+
+async def test_a_retry_that_a_newer_version_overtakes_is_not_waited_for() -> None:
+    world = await world_of(rejected)
+    world.measure(2)
+    wish = wishes.retry(model_in(world), NOW)
+    written = await asked(world, wish)
+    world.register()
+    with pytest.raises(PluginError, match="version 3 of uk-grocery was approved meanwhile; it goes before version 2"):
+        await followed(world, written, wish)
+
+
+async def test_nothing_comes_true_on_a_suspended_model() -> None:
+    world = await world_of(moved_on)
+    world.create(suspend=True)
+    wish = wishes.pin(model_in(world), 1)
+    with pytest.raises(
+        PluginError, match="uk-grocery is suspended: nothing moves until `kubectl psm resume uk-grocery`"
+    ):
+        judge(model_in(world), model_in(world), wish)
+
+
 async def test_what_still_runs_is_waited_for() -> None:
     model = await model_after(verifying)
     wish = Wish(patch={}, done="", target=2, version=2)
@@ -156,6 +185,17 @@ async def test_waiting_ends_with_its_time_and_says_where_things_stand() -> None:
         "Waiting for uk-grocery: Verifying: serving 1; 2 verifying: waiting for the candidate pod of version 2"
     ]
     assert int(server.asked[1].query["timeoutSeconds"]) == 1, "the watch is not longer than the wait"
+
+
+async def test_an_operator_that_does_not_look_is_suspected() -> None:
+    model = copy.deepcopy(await model_after(verifying))
+    model["metadata"]["generation"] += 1
+    before = copy.deepcopy(model)
+    before["status"]["observedGeneration"] -= 1
+    with scripted(lambda asked: Answer(lines=[]) if "watch" in asked.query else listed(before)) as server:
+        for wish in (Wish(patch={}, done="", target=2, version=2), Wish(patch={}, done="", rollback="1@x", version=1)):
+            with pytest.raises(PluginError, match="the operator has not acted upon it: is it running"):
+                wait(session(server.url, []), model, wish, 1.0)
 
 
 async def test_a_model_that_is_deleted_ends_the_wait() -> None:
