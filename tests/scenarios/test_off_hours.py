@@ -131,6 +131,7 @@ async def test_a_rollback_at_night_brings_the_pods_up_and_the_window_follows_whe
     await world.pass_time(60)
     assert world.phase == "RollingBack"
     assert (world.serving, world.replicas, has_autoscaler(world)) == (1, 6, True)
+    assert world.status.off_hours is None
     world.cluster.outcomes.clear()
     await world.pass_time(60)
     assert (world.serving, world.replicas, has_autoscaler(world)) == (1, 0, False)
