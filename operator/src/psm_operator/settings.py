@@ -68,7 +68,7 @@ class QueueSettings:
         pass_timeout_s: cuts off a pass that hangs; four times the request timeout.
     """
 
-    workers: int = 8
+    workers: int = 16
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 300.0
     pass_timeout_s: float = 120.0
@@ -151,7 +151,7 @@ class Settings:
                 namespaces=read.names("NAMESPACES"),
                 sweep_interval_s=read.number("SWEEP_INTERVAL_S", 600.0),
             ),
-            queue=QueueSettings(workers=int(read.number("WORKERS", 8))),
+            queue=QueueSettings(workers=int(read.number("WORKERS", 16))),
             aws=AwsLimits(threads=int(read.number("AWS_THREADS", 8))),
             registry_events=RegistryEventsSettings(queue_url=read.url("REGISTRY_EVENTS_QUEUE_URL")),
             predictor=PredictorDefaults(

@@ -27,7 +27,7 @@ def test_defaults_are_pinned() -> None:
             "times": {"duration_s": 15.0, "renew_deadline_s": 10.0, "retry_s": 2.0},
         },
         "cluster": {"kubeconfig": None, "namespaces": (), "sweep_interval_s": 600.0},
-        "queue": {"workers": 8, "backoff_base_s": 1.0, "backoff_cap_s": 300.0, "pass_timeout_s": 120.0},
+        "queue": {"workers": 16, "backoff_base_s": 1.0, "backoff_cap_s": 300.0, "pass_timeout_s": 120.0},
         "aws": {
             "threads": 8,
             "connect_timeout_s": 3.0,
@@ -58,7 +58,7 @@ def test_every_variable_reaches_its_setting() -> None:
             "PSM_OPERATOR_LEASE_NAMESPACE": "ops",
             "PSM_OPERATOR_LEASE_NAME": "shard-1",
             "PSM_OPERATOR_POD_NAME": "psm-operator-0",
-            "PSM_OPERATOR_WORKERS": "16",
+            "PSM_OPERATOR_WORKERS": "12",
             "PSM_OPERATOR_AWS_THREADS": "4",
             "PSM_OPERATOR_REGISTRY_EVENTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/registry",
             "PSM_OPERATOR_PREDICTOR_IMAGE": "predictor:1",
@@ -76,7 +76,7 @@ def test_every_variable_reaches_its_setting() -> None:
     assert settings.cluster.sweep_interval_s == 60
     assert (settings.lease.namespace, settings.lease.name) == ("ops", "shard-1")
     assert settings.lease.identity.startswith("psm-operator-0_")
-    assert (settings.queue.workers, settings.aws.threads) == (16, 4)
+    assert (settings.queue.workers, settings.aws.threads) == (12, 4)
     assert settings.registry_events.queue_url == "https://sqs.eu-west-1.amazonaws.com/123456789012/registry"
     assert (settings.predictor.image, settings.predictor.image_pull_policy) == ("predictor:1", "Always")
     assert settings.predictor.env == {"A": "1", "B": "3"}
