@@ -42,8 +42,8 @@ REQUEST_TIMEOUT_S: Final = 30.0
 USER_AGENT: Final = "psm-operator"
 """How the API server's audit log and metrics name us."""
 
-CONNECTIONS: Final = 32
-"""More than workers, so that the election and the sweep never wait for a connection."""
+CONNECTIONS: Final = 160
+"""More than sixteen workers use, at up to eight requests each, so that the election and the sweep never wait for one."""
 
 
 class Refusal(Exception):  # noqa: N818  # an answer, not an error: the caller decides what it means
