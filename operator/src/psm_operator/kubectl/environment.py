@@ -29,10 +29,14 @@ class Environment:
 
     @classmethod
     def read(cls) -> Self:
-        """The process' own."""
+        """The process' own; a user without a home, as in some containers, has no ~/.kube either."""
+        try:
+            home = Path.home()
+        except RuntimeError:
+            home = Path("/")
         return cls(
             variables=dict(os.environ),  # noqa: TID251  # the only reader of the environment
-            home=Path.home(),
+            home=home,
             is_terminal=sys.stdout.isatty(),
         )
 
