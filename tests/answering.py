@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; a HEAD gets it without its body."""
+    """One HTTP answer; a HEAD gets it without its body. A Content-Length of its own that is not the body's cuts it off."""
 
     status: int
     body: bytes = b""
@@ -35,9 +35,11 @@ def answering(answer: Answering) -> Iterator[str]:
                 over.wait()
                 return
             self.send_response(given.status)
-            for name, value in {**given.headers, "Content-Length": str(len(given.body))}.items():
+            headers = {"Content-Length": str(len(given.body)), **given.headers}
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            self.close_connection = headers["Content-Length"] != str(len(given.body))
             if self.command != "HEAD":
                 self.wfile.write(given.body)
 

@@ -79,6 +79,7 @@ async def test_dimensions_and_periods_are_the_querys_own(lab: Lab) -> None:
     """In one call; a metric of other dimensions is another metric."""
     lab.put(BY_MODEL, datetime(2025, 6, 1, 11, 52, tzinfo=UTC), 0.7)
     lab.put(BY_MODEL, datetime(2025, 6, 1, 11, 54, tzinfo=UTC), 0.9)
+    lab.put(BY_MODEL, datetime(2025, 6, 1, 11, 57, tzinfo=UTC), 0.1)  # of a period that is not over
     other = MetricQuery("psm", "live_accuracy", "Average", 300, (("model", "sg"), ("shop", "7")))
     lab.put(other, datetime(2025, 6, 1, 11, 54, tzinfo=UTC), 0.1)
     found = await lab.read(BY_MODEL, ACCURACY, other)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
+from answering import Answer, answering
 
 from psm_local.emulator.control import EmulatorControl
-from psm_operator.adapters.aws import AwsClients
+from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.evaluation import (
     MAX_BYTES,
@@ -156,6 +157,38 @@ async def test_a_document_that_cannot_be_read_is_said_and_the_rest_stays(
     lab.write({"accuracy": 0.7})
     healed = await lab.poll(3)
     assert (healed.metrics["accuracy"], healed.evaluation_error) == ("0.7", "")
+
+
+@pytest.mark.parametrize(
+    ("length", "complaint"),
+    [(str(5 * 1024**4), f"bytes, {MAX_BYTES} are allowed"), ("4000", "could not be checked")],
+    ids=["of five TiB is not read at all", "cut off on its way is not believed"],
+)
+def test_a_document(length: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though what came of it would do."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    answer = Answer(200, b'{"accuracy": 0.9}', {"Content-Length": length, "ETag": '"1"'})
+    with answering(lambda *_: answer) as url:
+        clients = AwsClients(AwsLimits(read_timeout_s=1, attempts=1), endpoints={"s3": url})
+        found = EvaluationReader(clients).read("s3://b/evaluation.json", GROUP)
+        clients.close()
+    assert found.metrics == {}
+    assert complaint in found.error
+
+
+def test_where_s3_does_not_answer_only_one_document_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the registry, which does answer, would be unknown for want of time."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    asked: list[str] = []
+    with answering(lambda _, path: asked.append(path)) as url:
+        clients = AwsClients(AwsLimits(read_timeout_s=0.5, attempts=1), endpoints={"s3": url})
+        found = EvaluationReader(clients).read_all([f"s3://b/{number}.json" for number in range(8)], GROUP)
+        clients.close()
+    assert asked == ["/b/0.json"]
+    assert len(found) == 8
+    assert all("did not answer" in evaluation.error for evaluation in found.values())
 
 
 async def test_a_package_without_an_evaluation_asks_s3_for_nothing(lab: Lab, registry: EmulatorControl) -> None:

@@ -11,14 +11,15 @@ numbers digit by digit; what is neither a number nor has a `value` is no metric.
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from psm_operator.adapters.aws import AwsClients
 from psm_operator.adapters.roles import RoleNotAssumable
-from psm_operator.adapters.s3_trouble import ObjectUrl, Search
+from psm_operator.adapters.s3_trouble import ENDPOINT, ObjectUrl, Search
 from psm_operator.adapters.trouble import AWS_ERRORS, code_of
 from psm_operator.values import GroupRef
 
@@ -47,10 +48,12 @@ class Evaluation:
     Attributes:
         metrics: metric name -> number as written.
         error: why it could not be read, with what to do; empty if it could.
+        is_away: S3 did not answer.
     """
 
     metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     error: str = ""
+    is_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,18 @@ class EvaluationReader:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str, str], Known] = OrderedDict()
 
+    def read_all(self, urls: Iterable[str], group: GroupRef) -> dict[str, Evaluation]:
+        """Every document as it is now, by URL.
+
+        Where S3 does not answer, the rest of the group's are not asked for: a poll must not wait for each of them.
+        """
+        found: dict[str, Evaluation] = {}
+        away: Evaluation | None = None
+        for url in urls:
+            found[url] = away or self.read(url, group)
+            away = found[url] if found[url].is_away else None
+        return found
+
     def read(self, url: str, group: GroupRef) -> Evaluation:
         """The document as it is now; every outcome is an answer."""
         where = ObjectUrl.parse(url)
@@ -111,13 +126,14 @@ class EvaluationReader:
         condition = {"IfNoneMatch": known.etag} if known is not None else {}
         try:
             answer = search.client.get_object(Bucket=search.url.bucket, Key=search.url.key, **condition)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:  # as a context it would be the bare stream, with errors of its own
                 size = int(answer["ContentLength"])
                 content = body.read() if size <= MAX_BYTES else b""
         except (*AWS_ERRORS, RoleNotAssumable) as err:
             if known is not None and code_of(err) == NOT_MODIFIED:
                 return known
-            return Evaluation(error=search.complaint(err).text)
+            complaint = search.complaint(err)
+            return Evaluation(error=complaint.text, is_away=complaint.about == ENDPOINT)
         if size > MAX_BYTES:
             error = f"evaluation {search.url} has {size} bytes, {MAX_BYTES} are allowed; write the metrics alone"
             return Known(answer["ETag"], Evaluation(error=error))

@@ -32,6 +32,9 @@ BARE: Final = frozenset({"400", "403"})
 
 KMS: Final = re.compile(r"^KMS\.|kms:[A-Z]|ciphertext refers")
 KEY_ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:[^\s\"']+")
+ENDPOINT: Final = "endpoint"
+"""What a complaint is about where S3 does not answer, or has trouble of its own."""
+
 LIST_BUCKET: Final = "s3:ListBucket"
 
 
@@ -105,9 +108,9 @@ class Search:
             case Trouble.DENIED:
                 return self._denied(err)
             case Trouble.THROTTLED:
-                return Complaint("endpoint", self._unchecked(err, "S3 asks to slow down; looking again soon"))
+                return Complaint(ENDPOINT, self._unchecked(err, "S3 asks to slow down; looking again soon"))
             case Trouble.REFUSED | Trouble.AWAY:
-                return Complaint("endpoint", self._unchecked(err, network_advice(err, self.region)))
+                return Complaint(ENDPOINT, self._unchecked(err, network_advice(err, self.region)))
 
     def _with_body(self, err: Exception) -> Exception:
         """Ask for one byte after a HEAD's bare refusal; the first error again if that brings no better one."""

@@ -6,7 +6,7 @@ version's evaluation JSON. A group that does not exist may come as a ValidationE
 DescribeModelPackageGroup settles which.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -68,10 +68,12 @@ class GroupRead:
                 self._call("DescribeModelPackageGroup", ModelPackageGroupName=self.group.name)
             newest_approved = [s.version for s in summaries if s.approval is Approval.APPROVED][:1]
             wanted = describe.union(newest_approved)
-            packages = {s.version: self._package(s) for s in summaries if s.version in wanted}
+            described = [
+                self._call("DescribeModelPackage", ModelPackageName=s.arn) for s in summaries if s.version in wanted
+            ]
         except AWS_ERRORS as err:
             raise self._translated(err) from err
-        return tuple(summaries), MappingProxyType(packages)
+        return tuple(summaries), MappingProxyType(self._packages(described))
 
     def _summaries(self) -> Iterator[PackageSummary]:
         token: dict[str, str] = {}
@@ -89,10 +91,11 @@ class GroupRead:
                 return
             token = {"NextToken": page["NextToken"]}
 
-    def _package(self, summary: PackageSummary) -> ModelPackage:
-        described = self._call("DescribeModelPackage", ModelPackageName=summary.arn)
-        url = evaluation_url_of(described)
-        return package_of(described, self.evaluations.read(url, self.group) if url else Evaluation())
+    def _packages(self, described: Sequence[Mapping[str, Any]]) -> dict[int, ModelPackage]:
+        urls = [evaluation_url_of(answer) for answer in described]
+        evaluations = {"": Evaluation(), **self.evaluations.read_all(filter(None, urls), self.group)}
+        packages = (package_of(answer, evaluations[url]) for answer, url in zip(described, urls, strict=True))
+        return {package.version: package for package in packages}
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         answer: dict[str, Any] = getattr(self.client, METHODS[operation])(**arguments)
