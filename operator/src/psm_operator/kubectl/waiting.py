@@ -24,8 +24,6 @@ from psm_operator.kubectl.watching import Follower
 from psm_operator.kubectl.wishes import Wish
 
 HINT: Final = "the operator has not acted upon it: is it running? (kubectl get lease -n psm-system)"
-SETTLED_STAGES = (None, "Soaking")
-"""A soaking candidate serves all traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +145,13 @@ def _judge_rollback(seen: Manifest, wish: Wish) -> str:
 
 
 def _judge_version(written: Manifest, seen: Manifest, wish: Wish) -> str:
-    version, status = wish.target, status_of(seen)
+    version = wish.target
     before, after = rejection_of(written, version), rejection_of(seen, version)
     if after is not None and (before is None or before["at"] != after["at"]):
         raise PluginError(f"version {version} of {name_of(seen)} was rejected: {after['message']}")
     is_ready = condition(seen, "Ready").get("status") == "True"
-    stage = (status.get("candidate") or {}).get("stage")
-    if version_in(seen, "current") == version and is_ready and stage in SETTLED_STAGES:
+    is_moving = condition(seen, "Reconciling").get("status") == "True"
+    if version_in(seen, "current") == version and is_ready and not is_moving:
         return f"serves version {version}"
     stall = condition(seen, "Stalled")
     if stall.get("status") == "True":

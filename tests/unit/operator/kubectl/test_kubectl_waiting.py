@@ -10,6 +10,7 @@ from plugin_stories import model_after, model_in, moved_on, pending, rejected, s
 from scripted_server import Answer, scripted
 from world import World
 
+from psm_operator.adapters.memory_cluster import STARTING
 from psm_operator.kubectl import wishes
 from psm_operator.kubectl.environment import Environment
 from psm_operator.kubectl.errors import PluginError
@@ -89,6 +90,21 @@ async def test_a_pin_came_true_when_its_version_serves() -> None:
     assert said[0] == "", "the operator has not seen it yet"
     assert said[-1] == "serves version 1"
     assert said.index("serves version 1") > 2, "a candidate that is being verified does not serve"
+
+
+async def test_a_pin_to_what_served_last_waits_until_the_roll_out_is_undone() -> None:
+    """Traffic is half-way to the newer version."""
+    world = await world_of(serving)
+    world.create(rollout={"soak": "30s", "verification": {"enabled": False}})
+    world.register()
+    world.cluster.outcomes[2] = STARTING
+    await world.pass_time(15)
+    wish = wishes.pin(model_in(world), 1)
+    written = await asked(world, wish)
+    world.cluster.outcomes[1] = STARTING
+    assert set(await followed(world, written, wish)) == {""}, "the old pods are not there again"
+    world.cluster.outcomes.clear()
+    assert (await followed(world, written, wish))[-1] == "serves version 1"
 
 
 async def test_a_pin_on_what_does_not_exist_fails() -> None:
