@@ -82,6 +82,16 @@ async def two_newer(world: World) -> None:
     world.polls.poll()
 
 
+async def held(world: World) -> None:
+    """The served version's approval was withdrawn, and people want it to go on."""
+    await serving(world)
+    world.register()
+    world.create(rollback={"onApprovalRevoked": "Hold"})
+    await world.pass_time(60)
+    world.approve(2, Approval.REJECTED)
+    world.polls.poll()
+
+
 async def no_artifact(world: World) -> None:
     await a_newer_version(world)
     world.artifacts.remove(world.registry.package(GROUP_OF(world), 2).model_data_url)
@@ -131,6 +141,7 @@ STOPS: dict[str, tuple[Play, int, str, Answer]] = {
     "a rejection": (rejected, 2, "rejection", Answer.FAIL),
     "a newer version": (two_newer, 2, "newest", Answer.FAIL),
     "its age": (moved_on, 2, "newest", Answer.FAIL),
+    "a newer version that is only held": (held, 1, "direction", Answer.FAIL),
     "a rollback under way": (during_a_rollback, 3, "rollback", Answer.WAIT),
     "the cooldown": (another_rollback, 3, "cooldown", Answer.WAIT),
     "a missing digest": (playing(sha256=""), 2, "package", Answer.WAIT),
