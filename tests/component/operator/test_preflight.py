@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from answering import Answer, answering
 
 from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients, AwsLimits
@@ -230,3 +231,19 @@ def test_the_command_needs_no_cluster_and_no_settings(lab: Lab) -> None:
     wrong = subprocess.run([*argv[:4], "--region", REGION], env=environ, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "--group" in wrong.stderr
+
+
+async def test_a_key_that_may_not_be_used_fails_the_line_of_kms(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """A HEAD says 403 and nothing else; one byte asked for says why."""
+    key = f"arn:aws:kms:{REGION}:111122223333:key/1234abcd"
+    why = f"User: me is not authorized to perform: kms:Decrypt on resource: {key} because no policy allows it"
+    xml = f"<Error><Code>AccessDenied</Code><Message>{why}</Message></Error>".encode()
+    with answering(lambda *_: Answer(403, xml, {"Content-Type": "application/xml"})) as url:
+        some = AwsClients(
+            AwsLimits(attempts=1), endpoints={**dict.fromkeys(("sagemaker", "sts"), lab.registry.url), "s3": url}
+        )
+        code, lines = await checked(Lab(some, lab.registry), capsys)
+        some.close()
+    assert (code, lines["bucket"][0], lines["key"][0], lines["evaluation"][0]) == (1, "ok", "ok", "skipped")
+    assert lines["kms"][0] == "failed"
+    assert f"allow kms:Decrypt on KMS key {key}" in lines["kms"][1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -151,10 +152,13 @@ async def test_without_its_queue_polling_goes_on_and_events_come_back_with_it(la
 
 
 async def test_a_long_poll_under_way_keeps_nobody_waiting(lab: Lab) -> None:
-    """Cancelled at once, though SQS answers in twenty seconds only."""
+    """Cancelled at once, though SQS answers in twenty seconds only; nor does its thread keep the process from ending."""
+    others = set(threading.enumerate())
     queue = SqsQueue(lab.queue_url, AwsLimits(attempts=1), region=REGION, endpoint=lab.registry.url)
     receiving = asyncio.create_task(queue.receive())
     await until(lambda: lab.registry.calls().get("ReceiveMessage", 0) == 1, "the long poll", 10)
+    [thread] = [one for one in set(threading.enumerate()) - others if one.name.startswith("aws")]
+    assert thread.daemon
     receiving.cancel()
     async with asyncio.timeout(1):
         await asyncio.wait({receiving})
