@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 TOGETHER_S = 0.2
 """Changes of one model's children within this time are looked at together: a rollout is a dozen writes."""
 
+LINGER_S = 2.0
+"""For threads that are still in a call to AWS, once everything else has ended well."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the operator, or a command beside it, and exit with its code; without arguments, those of the process."""
@@ -71,12 +74,14 @@ async def run(settings: Settings) -> int:
     api = await KubeApi.connect(settings.cluster.kubeconfig)
     clients = AwsClients(settings.aws)
     runtime = compose(settings, api, clients)
-    runtime.on_end = lambda: _end_at_the_latest(settings.shutdown.total_s)
+    runtime.on_end = lambda: _end_at_the_latest(settings.shutdown.total_s, 1)
     try:
-        return await runtime.run()
+        code = await runtime.run()
     finally:
         clients.close()
         await api.close()
+    _end_at_the_latest(LINGER_S, code)
+    return code
 
 
 def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
@@ -182,9 +187,9 @@ def _election(settings: Settings, api: KubeApi, watchdog: Watchdog, clock: Clock
     )
 
 
-def _end_at_the_latest(total_s: float) -> None:
-    """A call to AWS that hangs in its thread must not keep the process beyond its grace period."""
-    timer = threading.Timer(total_s, os._exit, (1,))
+def _end_at_the_latest(within_s: float, code: int) -> None:
+    """A call to AWS that hangs in its thread must not keep the process: Python would wait for it."""
+    timer = threading.Timer(within_s, os._exit, (code,))
     timer.daemon = True
     timer.start()
 

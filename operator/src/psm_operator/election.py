@@ -97,6 +97,8 @@ class Election:
         self._on_renewal = on_renewal
         self._seen: Seen | None = None
         self._renewed_at = 0.0
+        self._turn = asyncio.Lock()
+        self._is_over = False
         self.is_leader = False
 
     @property
@@ -114,12 +116,12 @@ class Election:
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
 
     async def keep(self) -> Never:
-        """Renew for ever.
+        """Renew until the lease is released, then rest.
 
         Raises:
             LeadershipLost: the renew deadline passed, or somebody else holds the lease.
         """
-        while True:
+        while not self._is_over:
             await asyncio.sleep(self._times.retry_s)
             left_s = self._times.renew_deadline_s - (self._timer.time() - self._renewed_at)
             try:
@@ -127,7 +129,9 @@ class Election:
                     held = await self._try_to_hold()
             except TimeoutError:
                 held = False
-            self._judge(held=held)
+            if not self._is_over:
+                self._judge(held=held)
+        return await asyncio.Future()
 
     def confirm(self) -> None:
         """Refuse a write that another leader might have to suffer: the lease gates passes, this gates what a late one sends.
@@ -145,14 +149,18 @@ class Election:
             raise Retryable(f"{message}, another process may lead")
 
     async def release(self) -> None:
-        """Give the lease up, so that the next leader need not wait; best effort."""
-        if not self.is_leader or self._seen is None:
-            return
-        self.is_leader = False
-        spec = {**self._seen.lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
+        """Give the lease up for good, so that the next leader need not wait; best effort.
+
+        `keep` may still run, and must not take back what has no holder any more.
+        """
+        self._is_over = True
         try:
-            async with asyncio.timeout(self._times.retry_s):
-                await self._write({**self._seen.lease, "spec": spec})
+            async with asyncio.timeout(self._times.retry_s), self._turn:
+                if not self.is_leader or self._seen is None:
+                    return
+                self.is_leader = False
+                free = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
+                await self._write({**self._seen.lease, "spec": {**self._seen.lease["spec"], **free}})
         except (Retryable, Refusal, TimeoutError) as err:
             log.warning("lease not released, the next leader waits for it to expire: %s", err)
         else:
@@ -174,6 +182,10 @@ class Election:
 
     async def _try_to_hold(self) -> bool:
         """One try to create, take over or renew the lease."""
+        async with self._turn:
+            return not self._is_over and await self._try()
+
+    async def _try(self) -> bool:
         started = self._timer.time()
         try:
             held = await self._renew() if self.is_leader else await self._take()

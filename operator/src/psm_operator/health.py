@@ -1,6 +1,7 @@
 """HTTP for probes and Prometheus: `/healthz` and `/readyz` on one port, `/metrics` on another."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -34,7 +35,7 @@ async def _start(site: web.TCPSite, where: str, setting: str) -> None:
     try:
         await site.start()
     except OSError as err:
-        message = f"cannot listen on {where}: {err.strerror}; end what listens there, or set {setting} to another port"
+        message = f"cannot listen on {where}: {os.strerror(err.errno or 0)}; end what listens there, or set {setting} to another port"
         raise Stalled(Reason.DEPENDENCY_UNAVAILABLE, message) from err
 
 

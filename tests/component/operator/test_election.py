@@ -132,6 +132,20 @@ async def test_a_released_lease_is_taken_at_once(candidate: Candidate, api: Kube
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("second", 1)
 
 
+async def test_who_released_the_lease_does_not_take_it_back(candidate: Candidate, api: KubeApi, lease: str) -> None:
+    """The renewals go on for as long as the rest of the process takes to end."""
+    leader = candidate("first")
+    await leader.acquire()
+    keeping = asyncio.create_task(leader.keep())
+    await asyncio.sleep(0.1)
+    await leader.release()
+    await asyncio.sleep(0.3)
+    assert (await stored(api, lease))["holderIdentity"] == ""
+    assert not keeping.done()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def test_a_leader_that_was_silent_for_too_long_ends(candidate: Candidate, timer: HandTimer) -> None:
     """Another leads by now: it must not write any more."""
     first, second = candidate("first"), candidate("second")
