@@ -24,8 +24,8 @@ from psm_operator.values import (
     Verdict,
 )
 
-CONFIRMATION = timedelta(seconds=5)
-"""Two reads at least this far apart confirm a revoked approval: one alone may be a stale replica."""
+CONFIRMATION = timedelta(seconds=1.5)
+"""Two reads at least this far apart confirm a revoked approval: one alone may be a stale replica (docs/adr/0011)."""
 
 
 def fold_evidence(

@@ -21,7 +21,7 @@ from psm_operator.values import Observation
 
 LOOK_AT_PODS_S = 5.0
 """Pods are not watched: while a Deployment of ours is moving, look at their complaints this often."""
-CONFIRM_AFTER_S = CONFIRMATION.total_seconds() + 0.5
+CONFIRM_AFTER_S = CONFIRMATION.total_seconds() + 0.1
 
 
 def requeue_after_s(seen: Observation, status: ModelStatus) -> float | None:
