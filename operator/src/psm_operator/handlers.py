@@ -147,7 +147,7 @@ def operator_settings(lease_name: str) -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.reconnect_backoff = 1
     settings.watching.inactivity_timeout = 70  # bookmarks come every 60 s
-    settings.watching.chunk_size = 500  # objects per page; a thousand models have seven thousand children
+    settings.watching.chunk_size = 100  # objects per page; a thousand models have seven thousand children
     settings.watching.field_selectors[selector(LEASE)] = f"metadata.name={lease_name}"
     for resource in CHILDREN:
         settings.watching.label_selectors[selector(resource)] = CHILD_SELECTOR

@@ -117,16 +117,17 @@ def test_a_sweep_drops_what_is_gone_and_keeps_what_is_newer_than_the_list(cache:
     cache.put(SERVICE, child(5, uid="u1", name="old"))
     cache.put(SERVICE, child(20, uid="u2", name="new"))
     cache.put(DEPLOYMENT, child(5, uid="u3", name="other-kind"))
-    cache.sweep(SERVICE, [child(9, uid="u4", name="listed")], "10", None)
+    cache.put(SERVICE, child(9, uid="u4", name="listed"))
+    cache.sweep(SERVICE, {ObjectRef("mlops", "listed")}, "10", None)
     assert versions(cache) == {("Deployment", "other-kind"): "5", ("Service", "listed"): "9", ("Service", "new"): "20"}
 
 
 def test_a_sweep_of_one_namespace_leaves_the_others_alone(cache: WatchCache) -> None:
     """Namespaces are listed one by one when the operator is confined to some."""
     cache.put(SERVICE, child(5))
-    cache.sweep(SERVICE, [], "10", "elsewhere")
+    cache.sweep(SERVICE, set(), "10", "elsewhere")
     assert len(cache) == 1
-    cache.sweep(SERVICE, [], "10", "mlops")
+    cache.sweep(SERVICE, set(), "10", "mlops")
     assert len(cache) == 0
 
 

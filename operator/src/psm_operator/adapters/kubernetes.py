@@ -5,7 +5,7 @@ namespace, when somebody needs to know why they are not ready.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -21,7 +21,7 @@ from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
 
 log = logging.getLogger(__name__)
 
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 100
 
 BAD: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 
@@ -128,25 +128,42 @@ class KubernetesCluster:
             Every model there is.
         """
         for resource in CHILDREN:
-            found, version = await self.list(resource, namespace, CHILD_SELECTOR)
-            self._cache.sweep(resource, found, version, namespace)
-        models, version = await self.list(MODEL, namespace, "")
-        self._cache.sweep(MODEL, models, version, namespace)
-        return frozenset(ObjectRef(m["metadata"]["namespace"], m["metadata"]["name"]) for m in models)
+            await self._sweep(resource, namespace, CHILD_SELECTOR)
+        return await self._sweep(MODEL, namespace, "")
+
+    async def _sweep(self, resource: Resource, namespace: str | None, selector: str) -> frozenset[ObjectRef]:
+        found: set[ObjectRef] = set()
+        version = ""
+        async for page, version in self._pages(resource, namespace, selector):  # noqa: B007  # the last one counts
+            for manifest in page:
+                self._cache.put(resource, manifest)
+                found.add(ObjectRef(manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+        self._cache.sweep(resource, found, version, namespace)
+        return frozenset(found)
 
     async def list(self, resource: Resource, namespace: str | None, selector: str) -> tuple[list[Manifest], str]:
-        """Every object of a kind, page by page, and the list's resourceVersion."""
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        """Every object of a kind, and the list's resourceVersion."""
         found: list[Manifest] = []
+        version = ""
+        async for page, version in self._pages(resource, namespace, selector):  # noqa: B007  # the last one counts
+            found += page
+        return found, version
+
+    async def _pages(
+        self, resource: Resource, namespace: str | None, selector: str
+    ) -> AsyncIterator[tuple[Sequence[Manifest], str]]:
+        """Page by page: a thousand Deployments at once would be most of the process's memory."""
+        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         while True:
             try:
                 page = await self._api.send("GET", resource.path(namespace), query=query)
             except Refusal as err:
                 raise _refused_read(resource, namespace or "every namespace", err) from err
-            found += page["items"]
-            if not page["metadata"].get("continue"):
-                return found, page["metadata"]["resourceVersion"]
-            query["continue"] = page["metadata"]["continue"]
+            metadata = page["metadata"]
+            yield page["items"], metadata["resourceVersion"]
+            if not metadata.get("continue"):
+                return
+            query["continue"] = metadata["continue"]
 
     async def _read_model(self, ref: ObjectRef) -> Manifest | None:
         """A fresh read, from which the cache learns."""

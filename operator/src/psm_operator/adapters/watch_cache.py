@@ -12,7 +12,7 @@ decided upon, and before a child is touched the model is read anew if no such wr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -132,16 +132,13 @@ class WatchCache:
         return True
 
     def sweep(
-        self, resource: Resource, listed: Iterable[Manifest], resource_version: str, namespace: str | None
+        self, resource: Resource, listed: Collection[ObjectRef], resource_version: str, namespace: str | None
     ) -> None:
-        """Replace what is known of one kind by a list of it; what is newer than the list stays."""
-        names = set()
-        for manifest in listed:
-            names.add((resource.kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
-            self.put(resource, manifest)
+        """Forget what a list of one kind, put here before, does not have; what is newer than the list stays."""
         for key, known in list(self._objects.items()):
-            is_ours = key[0] == resource.kind and namespace in (None, key[1])
-            if is_ours and key not in names and known.version <= int(resource_version):
+            kind, where, name = key
+            is_of_the_list = kind == resource.kind and namespace in (None, where)
+            if is_of_the_list and ObjectRef(where, name) not in listed and known.version <= int(resource_version):
                 self._forget(key)
 
     def _forget(self, key: Key) -> None:
