@@ -120,6 +120,18 @@ async def test_policies_that_bind_the_operator_do_not_bind_a_person(world: World
     assert world.serving == {2: 1, 3: 2}[3 if "mode" in rollback else 2]
 
 
+async def test_a_persons_rollback_uses_up_none_of_the_operators(world: World) -> None:
+    rules = {"maxPerHour": 1, "cooldown": "0s"}
+    ask(world, {ROLLBACK: rollback_text(2, None, NOW)}, rollback=rules)
+    await world.converge()
+    world.register()
+    await world.pass_time(90)
+    assert world.serving == 3
+    world.measure(3, accuracy="0.10")
+    await world.pass_time(60)
+    assert world.serving == 1
+
+
 async def test_a_person_does_not_reach_an_unapproved_version(world: World) -> None:
     world.approve(1, Approval.REJECTED)
     await world.pass_time(15)
@@ -231,6 +243,16 @@ async def test_a_dry_run_shows_verdicts_and_moves_nothing(world: World) -> None:
     assert healthy is not None
     assert healthy.status is ConditionStatus.FALSE
     assert "dryRun" in healthy.message
+
+
+async def test_a_dry_run_forgets_what_was_counted_before_it(world: World) -> None:
+    world.create(rollback={"mode": "Manual"})
+    world.measure(2, accuracy="0.10")
+    await world.pass_time(60)
+    assert world.phase == "Blocked"
+    world.create(rollback={"mode": "Manual"}, analysis={"dryRun": True})
+    await world.pass_time(15)
+    assert world.phase == "Ready"
 
 
 async def test_a_metric_that_cannot_be_read_now_and_then_changes_nothing_and_at_length_is_unknown(world: World) -> None:

@@ -53,7 +53,7 @@ def fold_evidence(
     after = _with_word(before, snapshot, package) if is_new_poll else before
     return replace(
         after,
-        metric_failures=_counts(before.metric_failures, verdicts, () if analysis.dry_run else fresh, Outcome.FAIL),
+        metric_failures={} if analysis.dry_run else _counts(before.metric_failures, verdicts, fresh, Outcome.FAIL),
         metric_errors=_counts(before.metric_errors, verdicts, fresh, Outcome.ERROR),
         datapoints=MappingProxyType({verdict.metric: verdict.at for verdict in verdicts if verdict.at is not None}),
     )

@@ -94,7 +94,7 @@ def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -
 
 def metric_failing(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
     """A metric failed `failureLimit` times in a row."""
-    if seen.evidence.version != serving.version or seen.spec.analysis.dry_run:
+    if seen.evidence.version != serving.version:
         return None
     for verdict in judge_serving(seen, status):
         count = seen.evidence.metric_failures.get(verdict.metric, 0)
