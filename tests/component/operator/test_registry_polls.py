@@ -111,6 +111,7 @@ async def test_with_events_an_approval_takes_effect_within_five_seconds(lab: Lab
     """Although the next poll is ten minutes away; the message is deleted."""
     arn = lab.register()
     async with polling(lab, with_events=True) as polls:
+        await until(lambda: lab.registry.calls()["ListModelPackages"] >= 2, "the read after the registration", 10)
         assert approval(polls, 1) is Approval.PENDING
         await asyncio.to_thread(lab.approve, arn)
         await until(lambda: approval(polls, 1) is Approval.APPROVED, "the approval to be read", IN_SECONDS)
