@@ -1,9 +1,11 @@
 """Clients of the real servers, as the operator makes them."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from plugin_terminal import Terminal
 from waiting import until
 
 from psm_local.aws import AwsEndpoints
@@ -74,3 +76,12 @@ def s3_clients(s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aw
     clients = AwsClients(IMPATIENT, endpoints={"s3": s3.s3_host_url})
     yield clients
     clients.close()
+
+
+@pytest.fixture
+def terminal(cluster: Cluster) -> Iterator[Terminal]:
+    """Kubectl and its plugin in a namespace of their own."""
+    namespace = f"plugin-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", namespace)
+    yield Terminal(cluster, namespace)
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
