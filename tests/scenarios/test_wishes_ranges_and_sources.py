@@ -285,6 +285,19 @@ async def test_an_unreadable_evaluation_holds_a_candidate_unless_a_live_metric_s
     assert world.serving == 1
 
 
+async def test_seventeen_digits_are_judged_whole_and_shown_as_six(world: World) -> None:
+    world.measure(2, accuracy="0.80384467982364718")
+    await world.pass_time(15)
+    current = world.status.current
+    assert current is not None
+    assert current.metrics[0].value == "0.803845"
+    world.create(analysis={"metrics": [{"name": "accuracy", "threshold": {"min": "0.803844679824"}}]})
+    await world.pass_time(60)
+    healthy = world.condition(ConditionType.METRICS_HEALTHY)
+    assert healthy is not None
+    assert healthy.status is ConditionStatus.FALSE
+
+
 QUERY = MetricQuery("PSM", "LiveAccuracy", "Average", 300, (("Model", "uk-grocery"),))
 LIVE = {
     "name": "live_accuracy",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from psm_contract.metadata import parse_metric
+from psm_contract.metadata import format_metric, parse_metric
 from psm_operator.api.metrics import AnalysisMetric, CloudWatchMetric, MetricSource, Threshold
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import MetricValue, ModelStatus
@@ -169,5 +169,12 @@ def is_registered(analysis: Analysis, name: str) -> bool:
 def metric_values(package: ModelPackage, verdicts: tuple[Verdict, ...]) -> tuple[MetricValue, ...]:
     """The judged metrics as status shows them; a measured value is left out, since it changes at every read."""
     return tuple(
-        MetricValue(name=v.metric, value=package.metrics.get(v.metric, ""), verdict=v.outcome.value) for v in verdicts
+        MetricValue(name=v.metric, value=_shown(package.metrics.get(v.metric, "")), verdict=v.outcome.value)
+        for v in verdicts
     )
+
+
+def _shown(text: str) -> str:
+    """A value as people read it: an evaluation may write seventeen digits, of which six are enough."""
+    value = parse_metric(text)
+    return text if value is None or len(text) <= len("0.803845") else format_metric(value)
