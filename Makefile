@@ -64,6 +64,11 @@ test: check ## Every check and test: unit, laws, scenarios, golden, component (r
 test-fast: setup ## What needs no cluster: unit, laws, scenarios, golden manifests
 	$(RUN) pytest -m 'not component and not e2e'
 
+.PHONY: test-faults
+test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.json (part of `make test`; real pods need root)
+	$(RUN) psm-local build >/dev/null
+	$(RUN) pytest tests/faults tests/e2e/test_faults.py
+
 ##@ Measure
 
 CRS ?= 100,500,1000,2000

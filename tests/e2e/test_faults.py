@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 from artifacts import Members, make_artifact
 from e2e_lab import Lab, Model, Status, condition, rejection
+from fault_record import FaultRecord
 
 from psm_contract.manifest import MANIFEST
 from psm_local.demo.load import Load
@@ -142,7 +143,7 @@ def _misremember(members: Members) -> None:
 
 
 @pytest.mark.parametrize("name", ["truncated", "swapped"])
-def test_bytes_that_are_not_the_registered_ones_never_serve(cast: Cast, name: str) -> None:
+def test_bytes_that_are_not_the_registered_ones_never_serve(cast: Cast, name: str, fault_record: FaultRecord) -> None:
     """The candidate pod ends with the two digests and the advice; the version is rejected and the old one goes on."""
     update = cast.updates[name]
     status = update.model.wait("version 2 to be rejected", lambda s: rejection(s, 2)[0])
@@ -151,7 +152,18 @@ def test_bytes_that_are_not_the_registered_ones_never_serve(cast: Cast, name: st
     assert f"has sha256 {update.found}, the package says {update.registered}; register the model again" in message
     assert condition(status, "UpToDate") == ("False", "Rejected", f"version 2 rejected: {message}")
     assert condition(status, "Ready")[0] == "True"
+    count = update.load.stop()
+    update.model.the_event("VerificationFailed", f"version 2 rejected: {message}")
+    told = len(update.model.events("VerificationFailed"))
+    entries = [entry for entry in status["history"] if (entry["version"], entry["result"]) == (2, "Rejected")]
+    fault_record.add(
+        f"S3 holds a {name} archive",
+        survived=int(count.failed == 0 and len(entries) == told == 1),
+        lost=(not entries) + (not told),
+        duplicated=max(0, len(entries) - 1) + max(0, told - 1),
+    )
     _assert_version_1_answers(update)
+    assert (len(entries), told) == (1, 1)
     assert update.model.the_event("VerificationFailed", f"version 2 rejected: {message}")["type"] == "Warning"
     update.model.wait_gone("deployment", f"{name}-candidate")
 

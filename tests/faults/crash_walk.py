@@ -91,6 +91,14 @@ class Remains:
     outside: dict[str, Any]
 
 
+async def _calm(world: MortalWorld) -> None:
+    await world.pass_time(15)
+
+
+CALM: Story = [_calm] * 4
+"""Played after every story, without crashes: what is only remembered (reads that must agree) is gathered anew by then."""
+
+
 async def walk(make: Callable[[], MortalWorld], story: Story) -> Report:
     """Play a story once undisturbed and once for every way in which it can be cut short."""
     world = make()
@@ -106,22 +114,26 @@ async def walk(make: Callable[[], MortalWorld], story: Story) -> Report:
         places.append(f"point {sum(map(len, points.values()))}, step {step}, {name}")
 
     world.on_point = note
+    played = [*story, *CALM]
     ends: dict[tuple[int, str], End] = {}
     passed: list[tuple[int, str]] = []
-    for step, act in enumerate(story):  # `note` reads it
-        await _play(world, act)
+    for step, act in enumerate(played):  # `note` reads it
+        if step == len(story):
+            world.on_point = lambda _: None
+        await play(world, act)
         passed.append((step, _fingerprint(world)))
     undisturbed = end_of(world)
     ends |= dict.fromkeys(passed, undisturbed)
     report = Report(points=sum(len(names) for names in points.values()), futures=len(remains))
     for key, left in remains.items():
-        losses = compare(await _future(left, story, ends), undisturbed)
+        losses = compare(await _future(left, played, ends), undisturbed)
         if losses:
             report.harmed |= dict.fromkeys(points[key], losses)
     return report
 
 
-async def _play(world: MortalWorld, act: Step) -> None:
+async def play(world: MortalWorld, act: Step) -> None:
+    """One step, and what the operator makes of it."""
     done = act(world)
     if done is not None:
         await done
@@ -138,7 +150,7 @@ async def _future(left: Remains, story: Story, ends: dict[tuple[int, str], End])
     passed: list[tuple[int, str]] = []
     for step in range(left.step, len(story)):
         if step > left.step:
-            await _play(world, story[step])
+            await play(world, story[step])
         place = (step, _fingerprint(world))
         if place in ends:
             end = ends[place]

@@ -2,11 +2,11 @@
 
 import pytest
 from fault_record import FaultRecord
-from faults.crash_walk import Losses, Step, Story, walk
+from faults.crash_walk import Losses, Step, Story, play, walk
 from faults.crash_world import MortalWorld
-from world import GROUP, REF
+from world import GROUP, REF, spec
 
-from psm_operator.adapters.memory_cluster import CRASHING
+from psm_operator.adapters.memory_cluster import CRASHING, STARTING
 from psm_operator.values import Approval, DataValidation
 
 
@@ -75,6 +75,36 @@ STORIES: dict[str, Story] = {
     ],
     "a child is deleted": [*serve_two(), lambda w: w.cluster.remove("Service", REF), *pass_time(30)],
     "a spec is edited": [*serve_two(), lambda w: w.create(replicas=3), *pass_time(60)],
+    "off-hours come and go": [
+        lambda w: w.create(
+            schedule={"timezone": "UTC", "offHours": [{"start": "00:03", "end": "00:06", "replicas": 0}]}
+        ),
+        *pass_time(420),
+    ],
+    "off-hours during a rollback": [
+        lambda w: w.create(
+            schedule={"timezone": "UTC", "offHours": [{"start": "00:03", "end": "00:06", "replicas": 0}]}
+        ),
+        *pass_time(60),
+        lambda w: void(w.register()),
+        *pass_time(60),
+        lambda w: w.approve(2, Approval.REJECTED),
+        lambda w: w.cluster.outcomes.update({1: STARTING}),
+        *pass_time(75),
+        lambda w: w.cluster.outcomes.clear(),
+        *pass_time(240),
+    ],
+    "a person asks for a rollback": [
+        *serve_two(),
+        lambda w: void(w.cluster.put_model(REF, spec(), {"retail.mlops/rollback": "2@2025-01-01T00:02:00Z"})),
+        *pass_time(60),
+    ],
+    "a rollback that has nowhere to go": [
+        lambda w: w.create(),
+        *pass_time(60),
+        lambda w: w.approve(1, Approval.REJECTED),
+        *pass_time(60),
+    ],
     "two rollbacks": [
         *serve_two(),
         lambda w: w.approve(2, Approval.REJECTED),
@@ -103,6 +133,19 @@ async def test_whatever_the_moment_of_a_crash_the_story_ends_as_if_undisturbed(
     )
     assert report.points > 100
     assert not harmed, str(report)
+
+
+@pytest.mark.parametrize("name", ["a rollback by metric", "a rollback that has nowhere to go"])
+async def test_a_restart_at_rest_writes_nothing(name: str) -> None:
+    """That this process has not looked yet is no news about the model."""
+    world = with_version_1()
+    for act in STORIES[name]:
+        await play(world, act)
+    before = list(world.cluster.writes)
+    world.restart()
+    await world.converge()
+    await world.pass_time(60)
+    assert world.cluster.writes[len(before) :] == []
 
 
 def is_tolerated(losses: Losses) -> bool:

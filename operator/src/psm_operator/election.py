@@ -131,7 +131,8 @@ class Election:
                 held = False
             if not self._is_over:
                 self._judge(held=held)
-        return await asyncio.Future()
+        rest: asyncio.Future[Never] = asyncio.Future()
+        await rest
 
     def confirm(self) -> None:
         """Refuse a write that another leader might have to suffer: the lease gates passes, this gates what a late one sends.
