@@ -43,8 +43,8 @@ class Options:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Small ones first, but what follows the steady phases last."""
-        return tuple(sorted(self.crs))
+        """Small ones first; the one with the long phases last, so that a run that is cut short lacks the least."""
+        return (*sorted(set(self.crs) - {self.steady}), *({self.steady} & set(self.crs)))
 
 
 def options() -> Options:
@@ -67,15 +67,26 @@ def options() -> Options:
     return Options(crs, args.churn_minutes, steady, not args.no_naive, not args.unverified, args.plot, args.results)
 
 
-async def run(chosen: Options) -> None:
-    """Every phase, each number of models on fresh control planes; who goes first alternates."""
+async def run(chosen: Options) -> int:
+    """Every phase, each number of models on fresh control planes; who goes first alternates. Returns the exit code."""
     results = Results(chosen.results)
     results.set(machine=machine())
-    for turn, models in enumerate(chosen.order):
-        contests = [measure_one] if not chosen.has_naive else [measure_one, measure_floor]
-        for contest in contests if turn % 2 == 0 else reversed(contests):
-            await contest(models, chosen, results)
-        say(f"{models}: {results.runs[models]}")
+    try:
+        for turn, models in enumerate(chosen.order):
+            contests = [measure_floor, measure_one] if chosen.has_naive else [measure_one]
+            for contest in reversed(contests) if turn % 2 and models != chosen.steady else contests:
+                with results.phase(f"{contest.__name__} {models}"):
+                    await contest(models, chosen, results)
+            say(f"{models}: {results.runs.get(models)}")
+    finally:
+        publish(chosen, results)
+    for error in results.errors:
+        say(f"did not reach its end: {error}")
+    return 1 if results.errors else 0
+
+
+def publish(chosen: Options, results: Results) -> None:
+    """Draw and tell what there is, also of a run that was cut short; the page only when its plot is drawn."""
     draw(results.as_json(), chosen.plot)
     if chosen.plot == PLOT:
         tell(results.as_json(), PAGE)
@@ -125,4 +136,4 @@ def quietly(_: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(options()))
+    sys.exit(asyncio.run(run(options())))

@@ -1,11 +1,20 @@
 """The results file: written anew after every phase, so that a run that is cut short keeps what it has."""
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from psm_local.errors import LocalError
+
+FAILURES: Final = (RuntimeError, OSError, LocalError, aiohttp.ClientError, BotoCoreError, ClientError)
+"""What may keep a phase from its end."""
 
 
 @dataclass
@@ -30,6 +39,20 @@ class Results:
         """Add figures."""
         self.figures.update(figures)
         self._write()
+
+    @contextlib.contextmanager
+    def phase(self, what: str) -> Iterator[None]:
+        """A phase that does not reach its end is noted, and the others go on."""
+        try:
+            yield
+        except FAILURES as err:
+            self.figures.setdefault("errors", []).append(f"{what}: {err}")
+            self._write()
+
+    @property
+    def errors(self) -> list[str]:
+        """What did not reach its end."""
+        return list(self.figures.get("errors", ()))
 
     def as_json(self) -> dict[str, Any]:
         """As it is written."""

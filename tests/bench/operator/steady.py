@@ -27,12 +27,14 @@ async def measure_steady(place: Place, results: Results, churn_minutes: float, s
     results.set(steady_crs=place.models)
     for phase in phases:
         say(f"{place.models} models: {(phase.__doc__ or '').splitlines()[0]}")
-        figures = await phase(place)
-        results.set(**figures)
-        say(f"{figures}")
+        with results.phase(phase.__name__):
+            figures = await phase(place)
+            results.set(**figures)
+            say(f"{figures}")
     if churn_minutes > 0:
         say(f"{place.models} models: {churn_minutes:g} minutes of churn")
-        results.set(**await churn(place, churn_minutes, say))
+        with results.phase("churn"):
+            results.set(**await churn(place, churn_minutes, say))
 
 
 async def idle(place: Place) -> dict[str, Any]:
