@@ -58,8 +58,10 @@ AUDIT_POLICY: Final = {
         {"level": "Metadata"},
     ],
 }
-PODS_PER_MODEL: Final = 3
-"""Two replicas and a candidate."""
+PODS_PER_MODEL: Final = 4
+"""Two replicas, one more during a roll-out, and a candidate."""
+PODS_PER_NODE: Final = 200
+"""A simulated node has 64 cores, a predictor asks for a quarter of one."""
 
 IN_FLIGHT: Final = 16
 """Requests of the bench at once while it makes or changes models."""
@@ -234,7 +236,7 @@ class Registry:
 @contextlib.contextmanager
 def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
     """A fresh control plane with room for so many models, the CRD and the namespaces."""
-    nodes = 1 + models * (PODS_PER_MODEL + 1) // 1000
+    nodes = 1 + models * PODS_PER_MODEL // PODS_PER_NODE
     policy = REPOSITORY / "build" / "bench" / "audit-policy.json"
     policy.parent.mkdir(parents=True, exist_ok=True)
     policy.write_text(json.dumps(AUDIT_POLICY))
