@@ -77,7 +77,7 @@ CHURN_MINUTES ?= 30
 .PHONY: bench-operator
 bench-operator: setup ## The operator beside a naive handler, 100 to 2000 models (CRS=100,500 CHURN_MINUTES=5 make it shorter)
 	$(RUN) psm-local build control-plane kwok >/dev/null
-	PYTHONPATH=tests $(RUN) python -m bench.operator --crs $(CRS) --churn-minutes $(CHURN_MINUTES)
+	GOGC=300 PYTHONPATH=tests $(RUN) python -m bench.operator --crs $(CRS) --churn-minutes $(CHURN_MINUTES)
 
 ##@ Release
 

@@ -58,8 +58,8 @@ AUDIT_POLICY: Final = {
         {"level": "Metadata"},
     ],
 }
-PODS_PER_MODEL: Final = 4
-"""Two replicas, one more during a roll-out, and a candidate."""
+PODS_PER_MODEL: Final = 3
+"""A replica, one more during a roll-out, and a candidate."""
 PODS_PER_NODE: Final = 200
 """A simulated node has 64 cores, a predictor asks for a quarter of one."""
 
@@ -93,7 +93,7 @@ def model(number: int, *, verified: bool = True) -> dict[str, Any]:
             "interval": INTERVAL,
             "registry": {"modelPackageGroupName": group_name(number % GROUPS), "region": "ap-southeast-1"},
             "version": {"policy": "LatestApproved"},
-            "autoscaling": {"minReplicas": 2, "maxReplicas": 10},
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 10},
             "networking": {"ingress": {"className": "nginx", "host": f"{name}.example.com"}},
             "rollout": {"soak": SOAK} | ({} if verified else {"verification": {"enabled": False}}),
         },
