@@ -39,11 +39,16 @@ class Call:
     path: str
     is_watch: bool
     is_list: bool = False
+    body: bytes = b""
 
     @property
     def is_write(self) -> bool:
         """Whether it changes something; the election's own writes do not count."""
         return self.method not in READS and "/leases" not in self.path
+
+    def is_write_of(self, name: str) -> bool:
+        """Whether it changes something of one model, or tells something about it."""
+        return self.is_write and (name in self.path or name.encode() in self.body)
 
 
 class Dropped(Exception):  # noqa: N818  # says what becomes of the request
@@ -139,6 +144,11 @@ class Proxy:
         """Watch streams that are open."""
         return len(self._watches)
 
+    @property
+    def writes(self) -> list[Call]:
+        """Every write so far."""
+        return [call for call in self.calls if call.is_write]
+
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
@@ -175,7 +185,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         is_list = "limit" in request.query and "watch" not in request.query
-        call = Call(request.method, request.path, "watch" in request.query, is_list)
+        call = Call(request.method, request.path, "watch" in request.query, is_list, await request.read())
         self.calls.append(call)
         try:
             refusal = await self._meet(call)

@@ -192,7 +192,8 @@ class Shop:
 
     async def end(self, ref: ObjectRef) -> "RealEnd":
         """How the model ended."""
-        status = json.loads(json.dumps(timeless(await self.status(ref))).replace(ref.name, NAME))
+        text = json.dumps(timeless(await self.status(ref))).replace(f"{ref.name}.{ref.namespace}", NAME)
+        status = json.loads(text.replace(ref.name, NAME))
         for volatile in ("lastHandledReconcileAt", "lastHandledRollback"):
             status.pop(volatile, None)
         history = [json.dumps(entry, sort_keys=True) for entry in status.pop("history", [])]

@@ -42,8 +42,8 @@ class Season:
 
 def ref_of(name: str) -> ObjectRef:
     """The model of a play, in a namespace of its own."""
-    text = name.lower().replace(" ", "-")
-    return ObjectRef(f"fault-{text}"[:60], text[:50])
+    text = f"fault-{name.lower().replace(' ', '-')}"
+    return ObjectRef(text[:60], text[:50])
 
 
 @pytest.fixture(scope="module")

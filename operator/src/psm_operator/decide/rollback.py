@@ -77,8 +77,8 @@ def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trig
         return None
     if seen.evidence.version != serving.version or not is_revocation_confirmed(seen.evidence):
         return None
-    row = summary_of(seen, serving.version)
-    word = row.approval.value if row is not None else "withdrawn"
+    package = package_of(seen, serving.version)  # a list may still show what was true before
+    word = package.approval.value if package is not None else "withdrawn"
     return Trigger(Reason.APPROVAL_REVOKED, f"approval of version {serving.version} is now {word}")
 
 
