@@ -74,6 +74,8 @@ async def run(chosen: Options) -> int:
     try:
         for turn, models in enumerate(chosen.order):
             contests = [measure_floor, measure_one] if chosen.has_naive else [measure_one]
+            if models == chosen.steady and chosen.verified:
+                contests.insert(0, measure_unverified)
             for contest in reversed(contests) if turn % 2 and models != chosen.steady else contests:
                 with results.phase(f"{contest.__name__} {models}"):
                     await contest(models, chosen, results)
@@ -102,6 +104,21 @@ async def measure_floor(models: int, chosen: Options, results: Results) -> None:
         following(kube) as seen,
     ):
         results.run(models, **await measure_naive(models, stage, seen, kube))
+
+
+async def measure_unverified(models: int, chosen: Options, results: Results) -> None:
+    """The operator, cold, with as many pods as the naive handler has: no candidates."""
+    say(f"{models} models: operator without candidates")
+    async with (
+        lab(f"bench-{models}-unverified", models, quietly, verified=False) as (cluster, kube, _),
+        Stage.of(cluster, chosen.results.parent / "logs") as stage,
+        following(kube) as seen,
+    ):
+        one, figures = await measure_operator(models, stage, seen, kube)
+        results.run(
+            models, unverified={key: figures[key] for key in ("converged_s", "cpu_s", "plane_cpu_s", "rss_mib")}
+        )
+        await one.end()
 
 
 async def measure_one(models: int, chosen: Options, results: Results) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from bench.operator.lab import NAMESPACE, Kube
+from bench.operator.lab import Kube
 
 from psm_operator.adapters.kinds import DEPLOYMENT, MODEL
 from psm_operator.adapters.kube_api import Resource
@@ -178,7 +178,7 @@ async def following(kube: Kube) -> AsyncIterator[Follower]:
 
 
 async def _follow(kube: Kube, resource: Resource, take: Callable[[str, Object], None]) -> None:
-    path = resource.path(NAMESPACE)
+    path = resource.path(None)
     while True:
         async with kube.http.get(f"{path}?resourceVersion=0") as answer:
             listed = LISTED.decode(await answer.read())

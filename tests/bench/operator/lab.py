@@ -15,15 +15,15 @@ from typing import Any, Final, Self
 
 import aiohttp
 import boto3
+import msgspec
 
 from psm_local.cluster import Cluster
 from psm_local.control_plane import start_control_plane
 from psm_local.supervise.instance import Say
-from psm_operator.adapters.kinds import BY_KIND, CHILDREN, LEASE, MODEL
+from psm_operator.adapters.kinds import CHILD_SELECTOR, CHILDREN, MODEL
 from psm_operator.adapters.kube_api import JSON_PATCH, Resource
 
 AGENT: Final = "psm-bench"
-NAMESPACE: Final = "mlops"
 GROUPS: Final = 50
 INTERVAL: Final = "15s"
 SOAK: Final = "60s"
@@ -77,6 +77,11 @@ def model_name(number: int) -> str:
     return f"model-{number:04d}"
 
 
+def namespace(number: int) -> str:
+    """A model's namespace, one per group: controllers of Kubernetes look through a whole namespace again and again."""
+    return f"team-{number % GROUPS:02d}"
+
+
 def model(number: int, *, verified: bool = True) -> dict[str, Any]:
     """A model with every child; each group is followed by every fiftieth.
 
@@ -88,7 +93,7 @@ def model(number: int, *, verified: bool = True) -> dict[str, Any]:
     return {
         "apiVersion": MODEL.api_version,
         "kind": MODEL.kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace(number)},
         "spec": {
             "interval": INTERVAL,
             "registry": {"modelPackageGroupName": group_name(number % GROUPS), "region": "ap-southeast-1"},
@@ -98,6 +103,15 @@ def model(number: int, *, verified: bool = True) -> dict[str, Any]:
             "rollout": {"soak": SOAK} | ({} if verified else {"verification": {"enabled": False}}),
         },
     }
+
+
+class Counted(msgspec.Struct):
+    """A collection, of which only the length matters."""
+
+    items: list[msgspec.Raw]
+
+
+COUNTED: Final = msgspec.json.Decoder(Counted)
 
 
 class Kube:
@@ -136,26 +150,28 @@ class Kube:
             return json.loads(text)
 
     async def count(self, resource: Resource) -> int:
-        """How many objects of a kind there are in the models' namespace, without reading them."""
-        page = await self.send("GET", f"{resource.path(NAMESPACE)}?limit=1")
-        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+        """How many children of a kind there are; only their metadata is asked for."""
+        accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+        query = {"labelSelector": CHILD_SELECTOR}
+        async with self.http.get(resource.path(None), params=query, headers=accept) as answer:
+            return len(COUNTED.decode(await answer.read()).items)
 
     async def create_models(self, numbers: Iterable[int], *, verified: bool = True) -> None:
         """Make models, many at once."""
 
         async def create(number: int) -> None:
-            await self.send("POST", MODEL.path(NAMESPACE), model(number, verified=verified))
+            await self.send("POST", MODEL.path(namespace(number)), model(number, verified=verified))
 
         await self._each(numbers, create)
 
     async def delete_models(self, numbers: Iterable[int]) -> None:
         """Delete models, many at once."""
-        await self._each(numbers, lambda number: self.send("DELETE", MODEL.path(NAMESPACE, model_name(number))))
+        await self._each(numbers, lambda number: self.send("DELETE", MODEL.path(namespace(number), model_name(number))))
 
     async def patch_model(self, number: int, path: str, value: Any) -> None:
         """Set one field of a model."""
         patch = [{"op": "add", "path": path, "value": value}]
-        await self.send("PATCH", MODEL.path(NAMESPACE, model_name(number)), patch, JSON_PATCH)
+        await self.send("PATCH", MODEL.path(namespace(number), model_name(number)), patch, JSON_PATCH)
 
     async def _each(self, numbers: Iterable[int], make: Any) -> None:
         gate = asyncio.Semaphore(IN_FLIGHT)
@@ -245,8 +261,9 @@ def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
     with start_control_plane(name, kwok=True, audit=True, say=say, nodes=nodes, flags=flags) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        for namespace in (NAMESPACE, "psm-system"):
-            cluster.kubectl("create", "namespace", namespace)
+        names = [*(namespace(number) for number in range(GROUPS)), "psm-system"]
+        items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
         yield cluster
 
 
@@ -264,12 +281,6 @@ async def lab(
 
 
 async def missing_children(kube: Kube, models: int) -> dict[str, int]:
-    """Kind -> how many are missing; a namespace brings a ServiceAccount of its own, `default`."""
-    wanted = {resource: models + (resource.kind == "ServiceAccount") for resource in CHILDREN}
-    found = {resource: await kube.count(resource) for resource in wanted}
-    return {
-        resource.kind: wanted[resource] - found[resource] for resource in wanted if found[resource] != wanted[resource]
-    }
-
-
-__all__ = ["BY_KIND", "LEASE", "Kube", "Registry", "lab", "missing_children"]
+    """Kind -> how many are missing."""
+    missing = {resource.kind: models - await kube.count(resource) for resource in CHILDREN}
+    return {kind: count for kind, count in missing.items() if count > 0}
