@@ -182,6 +182,11 @@ async def lying_list(theatre: Theatre, ref: ObjectRef) -> int:
             await asyncio.to_thread(control.set_faults)
         await theatre.shop.look_now(ref)
         await theatre.went_back(ref, 120)
+
+        async def is_undeceived() -> bool:
+            return bool((await theatre.shop.status(ref))["desired"]["version"] == 1)
+
+        await until(is_undeceived, "the list to be read again", 60)
     return 1
 
 
@@ -326,12 +331,14 @@ class Fault:
         like: the play without the fault; None where nothing is to be left.
         replicas: of the model.
         alone: whether it harms the whole control plane, so that nothing else may be played meanwhile.
+        absent: whether its operator is cut off for so long that even those that harm all can be played meanwhile.
     """
 
     play: Play
     like: str | None = "undisturbed"
     replicas: int = 1
     alone: bool = False
+    absent: bool = False
 
 
 def _answers(status: int, count: int, **headers: str) -> Callable[[], Faults]:
@@ -340,7 +347,7 @@ def _answers(status: int, count: int, **headers: str) -> Callable[[], Faults]:
 
 
 FAULTS: Final[dict[str, Fault]] = {
-    "API server away for three minutes": Fault(away),
+    "API server away for three minutes": Fault(away, absent=True),
     "watches silent but open": Fault(deaf),
     "API server answers 410 Gone": Fault(gone),
     "API server answers 429": Fault(partial(with_faults, faults=_answers(429, 30, Retry_After="1"), lasting_s=12)),

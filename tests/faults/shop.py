@@ -220,11 +220,10 @@ class RealEnd:
         for found, expected in ((self.history, wanted.history), (self.events, wanted.events)):
             lost += list((expected - found).elements())
             extra += list((found - expected).elements())
-        other = [
-            f"{what} is {getattr(self, what)}, undisturbed {getattr(wanted, what)}"
-            for what in ("status", "children")
-            if getattr(self, what) != getattr(wanted, what)
-        ]
+        other = []
+        for here, there in ((self.status, wanted.status), (self.children, wanted.children)):
+            differing = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+            other += [f"{name} is {here.get(name)}, undisturbed {there.get(name)}" for name in differing]
         return Losses(tuple(lost), tuple(extra), tuple(other))
 
 

@@ -16,7 +16,7 @@ from psm_operator.values import ObjectRef
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
-LANES = 4
+LANES = 6
 """Operators at once."""
 MOST_WRITES = 10
 """More than a rollback has; each needs a model for the kill before it and one for the kill after it."""
