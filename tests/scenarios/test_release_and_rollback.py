@@ -237,6 +237,22 @@ async def test_what_is_unknown_does_not_wake_a_silenced_model(world: World, roll
     assert (world.replicas, resized) == (0, [])
 
 
+async def test_a_spec_edit_ends_what_it_was_blocked_by(world: World) -> None:
+    world.register()
+    await world.serve(rollback={"mode": "Manual"})
+    world.register()
+    await world.pass_time(90)
+    world.measure(2, accuracy="0.60")
+    await world.pass_time(60)
+    assert world.phase == "Blocked"
+    world.restart()
+    await world.pass_time(15)
+    assert world.phase == "Blocked", "a restart ends nothing"
+    world.create(rollback={"mode": "Disabled"})
+    await world.pass_time(15)
+    assert world.phase == "Ready"
+
+
 async def test_hold_keeps_a_revoked_version_serving(world: World) -> None:
     world.register()
     await world.serve(rollback={"onApprovalRevoked": "Hold"})

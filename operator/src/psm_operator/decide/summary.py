@@ -75,15 +75,21 @@ def _as_before(seen: Observation, kind: ConditionType) -> Judgement | None:
     return (before.status, before.reason, before.message) if before is not None else None
 
 
+def _is_still_blocked(seen: Observation, release: ModelStatus, reason: Reason) -> bool:
+    """Whether a rollback was due, and only the count that said so was forgotten by a restart: the doubt is there."""
+    serving = serving_target(release)
+    is_doubt_about_it = serving is not None and seen.evidence.version == serving.version and is_doubted(seen.evidence)
+    is_same_spec = seen.status.observed_generation == seen.generation
+    return reason in BLOCKED and is_doubt_about_it and is_same_spec and known(seen) is not None
+
+
 def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> tuple[Reason, str] | None:
     """What only a person can end, worst first."""
     before = _as_before(seen, ConditionType.STALLED)
-    if _is_unread(seen):
-        return before[1:] if before is not None else None
+    if before is not None and (_is_unread(seen) or (blocked is None and _is_still_blocked(seen, release, before[1]))):
+        return before[1:]
     if blocked is not None:
         return blocked.reason, blocked.message
-    if before is not None and before[1] in BLOCKED and known(seen) is not None and is_doubted(seen.evidence):
-        return before[1:]  # a restart has forgotten the count, not the doubt
     if isinstance(seen.registry, RegistryUnknown):
         is_final = seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND
         return (seen.registry.reason, seen.registry.message) if is_final else None
