@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 from e2e_lab import CLOSE_LIMIT_S, START_LIMIT_S, Json, Lab, Model, Status, condition
+from fault_record import FaultRecord
 
 from psm_local.demo.stage import OPERATOR_NAMESPACE
 from psm_local.demo.waiting import wait_until
+from psm_local.errors import LocalError
 
 pytestmark = pytest.mark.e2e
 
@@ -195,6 +197,29 @@ def _change_history_limit(model: Model, limit: int, *, expected_replicas: int) -
     after = model.get("deployment")
     assert after["spec"]["replicas"] == before["spec"]["replicas"] == expected_replicas
     assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+
+
+# --- the node ----------------------------------------------------------------------------------------------------
+
+
+def test_a_drained_node_takes_one_replica_and_no_answer(cast: Cast, fault_record: FaultRecord) -> None:
+    """The budget lets one pod of the only node go, whose successor has nowhere to run; the others answer every request."""
+    model, kubectl = cast.scaled, cast.lab.cluster.kubectl
+    node = kubectl("get", "nodes", "-o=name").removeprefix("node/").strip()
+    before = {pod["metadata"]["name"] for pod in model.pods()}
+    load = model.load(cast.lab.basket)
+    load.start()
+    try:
+        with pytest.raises(LocalError, match="drain"):
+            kubectl("drain", node, f"--pod-selector=retail.mlops/model={model.name}", "--timeout=20s")
+    finally:
+        kubectl("uncordon", node)
+    status = model.wait("every replica to be back", lambda s: s.get("readyReplicas") == len(before))
+    counted = load.stop()
+    evicted = before - {pod["metadata"]["name"] for pod in model.pods()}
+    assert (len(evicted), counted.failed, status["current"]["version"]) == (1, 0, 1)
+    assert counted.requests > 50
+    fault_record.add("a real node is drained under load", survived=1, lost=counted.failed)
 
 
 # --- a crash ---------------------------------------------------------------------------------------------------------
