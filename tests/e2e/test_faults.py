@@ -255,7 +255,7 @@ def test_a_registry_that_throttles_changes_nothing_that_runs(cast: Cast) -> None
         ),
         pytest.param(
             {"version": {"policy": "LatestApproved", "pin": 1}},
-            "set exactly one of version.policy and version.pin",
+            "set exactly one of version.policy, version.range and version.pin",
             id="a policy and a pin",
         ),
         pytest.param({"interval": "5s"}, "interval must be at least 15s", id="an interval too short"),

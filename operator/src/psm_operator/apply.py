@@ -78,7 +78,7 @@ def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
 async def _apply(seen: Observation, manifest: Manifest, cluster: Cluster) -> None:
     live = seen.children.get(_key(manifest))
     if live is not None and must_hand_over_replicas(manifest, live):
-        handed = await cluster.apply(_replicas_only(live), field_manager=REPLICAS_MANAGER)
+        handed = await cluster.apply(replicas_only(live), field_manager=REPLICAS_MANAGER)
         version = handed["metadata"]["resourceVersion"]
         manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
     await cluster.apply(manifest)
@@ -96,7 +96,8 @@ def must_hand_over_replicas(manifest: Manifest, live: Manifest) -> bool:
     return owners == {FIELD_MANAGER}
 
 
-def _replicas_only(live: Manifest) -> Manifest:
+def replicas_only(live: Manifest) -> Manifest:
+    """What the second manager applies: the size as it is."""
     return {
         "apiVersion": live["apiVersion"],
         "kind": live["kind"],

@@ -22,6 +22,9 @@ from psm_operator.values import Manifest
 
 log = logging.getLogger(__name__)
 
+RELEASE_S: Final = 2.0
+"""How long giving the lease up may take; failing that, it expires."""
+
 JITTER: Final = 0.2
 """Candidates retry up to this share later, so that they do not all write at once (client-go: JitterFactor 1.2)."""
 
@@ -156,7 +159,7 @@ class Election:
         """
         self._is_over = True
         try:
-            async with asyncio.timeout(self._times.retry_s), self._turn:
+            async with asyncio.timeout(RELEASE_S), self._turn:
                 if not self.is_leader or self._seen is None:
                     return
                 self.is_leader = False

@@ -1,4 +1,4 @@
-"""The charts: they lint, refuse what they do not know, and grant exactly what the code uses."""
+"""The charts: they lint, refuse what they do not know, and render what the operator understands; their rights: test_rbac_use.py."""
 
 import json
 import re
@@ -9,35 +9,10 @@ import pytest
 import yaml
 from helm import CHARTS, HelmError, helm, manifests, rendered
 
-from psm_operator.adapters.kinds import CHILDREN, EVENT, LEASE, MODEL, POD
 from psm_operator.api.crd import crd
 from psm_operator.settings import Settings
 
 pytestmark = pytest.mark.component
-
-READ = {"get", "list", "watch"}
-WRITE = {"create", "patch", "delete"}
-
-USED: dict[tuple[str, str], set[str]] = {
-    (MODEL.group, MODEL.plural): READ,
-    (MODEL.group, f"{MODEL.plural}/status"): {"patch"},
-    (MODEL.group, f"{MODEL.plural}/finalizers"): {"update"},  # asked for where blockOwnerDeletion is guarded
-    **{(child.group, child.plural): READ | WRITE for child in CHILDREN},
-    (POD.group, POD.plural): {"list"},
-    (EVENT.group, EVENT.plural): {"create"},
-    (LEASE.group, LEASE.plural): {"list", "watch"},
-}
-LEASE_USED = {(LEASE.group, LEASE.plural): {"create", "get", "update"}}
-
-
-def granted(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
-    """Verbs by (group, resource) of one role."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for rule in role["rules"]:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                found.setdefault((group, resource), set()).update(rule["verbs"])
-    return found
 
 
 def roles(*args: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
@@ -53,28 +28,6 @@ def roles(*args: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
 def test_charts_lint(chart: str) -> None:
     """Warnings count."""
     helm("lint", "--strict", str(CHARTS / chart))
-
-
-def test_a_cluster_wide_operator_may_do_what_it_does_and_no_more() -> None:
-    """No Secret, no wildcard, no verb that nothing uses."""
-    found = roles()
-    assert found.keys() == {("ClusterRole", None, "psm-operator"), ("Role", "psm-system", "psm-operator-lease")}
-    assert granted(found["ClusterRole", None, "psm-operator"]) == USED
-    assert granted(found["Role", "psm-system", "psm-operator-lease"]) == LEASE_USED
-
-
-def test_a_namespaced_operator_has_no_right_outside() -> None:
-    """Its own namespace it only watches, for its Lease."""
-    found = roles("--set=watchNamespaces={a,b}")
-    assert found.keys() == {
-        ("Role", "a", "psm-operator"),
-        ("Role", "b", "psm-operator"),
-        ("Role", "psm-system", "psm-operator-lease"),
-    }
-    assert granted(found["Role", "a", "psm-operator"]) == granted(found["Role", "b", "psm-operator"]) == USED
-    watched = {(resource.group, resource.plural): READ for resource in (MODEL, *CHILDREN)}
-    lease = {(LEASE.group, LEASE.plural): {"create", "get", "update", "list", "watch"}}
-    assert granted(found["Role", "psm-system", "psm-operator-lease"]) == watched | lease
 
 
 def test_leases_are_limited_to_the_operators_own() -> None:

@@ -13,9 +13,10 @@ import yaml
 from builders import REGISTRY, desired_model
 
 from psm_local.cluster import Cluster
+from psm_local.errors import LocalError
 from psm_operator.api.crd import CRD_FILE
 from psm_operator.api.names import API_VERSION, KIND
-from psm_operator.apply import REPLICAS_MANAGER, must_hand_over_replicas
+from psm_operator.apply import REPLICAS_MANAGER, must_hand_over_replicas, replicas_only
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
 from psm_operator.decide.plan import actions
 from psm_operator.ports import FIELD_MANAGER
@@ -41,6 +42,9 @@ def api(control_plane: Cluster) -> Iterator[Cluster]:
 
 
 NUMBERS = itertools.count(1)
+
+CONFLICTS = 10
+"""Far more often than the Deployment's controller writes after one change."""
 
 
 class Model:
@@ -83,7 +87,16 @@ class Model:
         return actions(children(self.desired(**changes)), self.live())
 
     def carry_out(self, **changes: Any) -> tuple[Action, ...]:
-        """Do it, and return it."""
+        """Do it, and return it; made anew, as a pass is, when a controller wrote meanwhile."""
+        for _ in range(CONFLICTS - 1):
+            try:
+                return self._carry_out(**changes)
+            except LocalError as err:
+                if "the object has been modified" not in str(err):
+                    raise
+        return self._carry_out(**changes)
+
+    def _carry_out(self, **changes: Any) -> tuple[Action, ...]:
         planned = self.plan(**changes)
         applies = [action.manifest for action in planned if isinstance(action, Apply)]
         for action in planned:
@@ -93,18 +106,16 @@ class Model:
         for manifest in applies:
             there = live.get((manifest["kind"], manifest["metadata"]["name"]))
             if there is not None and must_hand_over_replicas(manifest, there):
-                size = {key: manifest[key] for key in ("apiVersion", "kind")} | {
-                    "metadata": {"name": manifest["metadata"]["name"], "namespace": NAMESPACE},
-                    "spec": {"replicas": there["spec"]["replicas"]},
-                }
-                self._apply([size], REPLICAS_MANAGER)
+                handed = self._apply([replicas_only(there)], REPLICAS_MANAGER)
+                manifest["metadata"]["resourceVersion"] = handed["metadata"]["resourceVersion"]
         if applies:
             self._apply(applies, FIELD_MANAGER)
         return planned
 
-    def _apply(self, manifests: list[Manifest], manager: str) -> None:
-        argv = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
-        self._api.kubectl(*argv, stdin=yaml.safe_dump_all(manifests))
+    def _apply(self, manifests: list[Manifest], manager: str) -> Manifest:
+        argv = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-o=json", "-f", "-")
+        made: Manifest = json.loads(self._api.kubectl(*argv, stdin=yaml.safe_dump_all(manifests)))
+        return made
 
 
 METRICS = [
