@@ -206,12 +206,13 @@ def test_a_drained_node_takes_one_replica_and_no_answer(cast: Cast, fault_record
     """The budget lets one pod of the only node go, whose successor has nowhere to run; the others answer every request."""
     model, kubectl = cast.scaled, cast.lab.cluster.kubectl
     node = kubectl("get", "nodes", "-o=name").removeprefix("node/").strip()
+    selector = f"retail.mlops/model={model.name}"
     before = {pod["metadata"]["name"] for pod in model.pods()}
     load = model.load(cast.lab.basket)
     load.start()
     try:
         with pytest.raises(LocalError, match="drain"):
-            kubectl("drain", node, f"--pod-selector=retail.mlops/model={model.name}", "--timeout=20s")
+            kubectl("drain", node, "--delete-emptydir-data", f"--pod-selector={selector}", "--timeout=20s")
     finally:
         kubectl("uncordon", node)
     status = model.wait("every replica to be back", lambda s: s.get("readyReplicas") == len(before))
