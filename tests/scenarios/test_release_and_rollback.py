@@ -199,11 +199,15 @@ async def test_revocation_with_nothing_to_go_back_to_keeps_serving_and_says_so(w
     assert [e.reason for e in world.events].count(Reason.NO_ROLLBACK_TARGET) == 1
 
 
-@pytest.mark.parametrize(
+SILENCING = pytest.mark.parametrize(
     "rollback",
     [{"onApprovalRevoked": "ScaleToZero"}, {"onNoTarget": "ScaleToZero"}],
     ids=["on a revoked approval", "with no way back"],
 )
+"""The policies that prefer no answer."""
+
+
+@SILENCING
 async def test_policy_may_prefer_no_answer(world: World, rollback: dict[str, str]) -> None:
     world.register()
     await world.serve(rollback=rollback)
@@ -216,11 +220,7 @@ async def test_policy_may_prefer_no_answer(world: World, rollback: dict[str, str
     assert world.replicas >= 2
 
 
-@pytest.mark.parametrize(
-    "rollback",
-    [{"onApprovalRevoked": "ScaleToZero"}, {"onNoTarget": "ScaleToZero"}],
-    ids=["on a revoked approval", "with no way back"],
-)
+@SILENCING
 async def test_what_is_unknown_does_not_wake_a_silenced_model(world: World, rollback: dict[str, str]) -> None:
     world.register()
     await world.serve(rollback=rollback)

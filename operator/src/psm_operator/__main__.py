@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.metadata import version
 
 import uvloop
@@ -100,14 +100,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     async def work(ref: ObjectRef) -> Result:
         return await reconcile(ref, deps)
 
-    queue = WorkQueue(
-        work,
-        timer=timer,
-        backoff=Backoff(random.random, settings.queue.backoff_base_s, settings.queue.backoff_cap_s),
-        metrics=telemetry,
-        workers=settings.queue.workers,
-        pass_timeout_s=settings.queue.pass_timeout_s,
-    )
+    queue = _work_queue(settings, work, telemetry, timer)
 
     def on_poll(refs: frozenset[ObjectRef]) -> None:
         for ref in sorted(refs):
@@ -142,6 +135,19 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
     )
     return Runtime(parts, while_leading=_registry_events(settings, polls, telemetry, timer))
+
+
+def _work_queue(
+    settings: Settings, work: Callable[[ObjectRef], Awaitable[Result]], telemetry: PrometheusTelemetry, timer: Timer
+) -> WorkQueue:
+    return WorkQueue(
+        work,
+        timer=timer,
+        backoff=Backoff(random.random, settings.queue.backoff_base_s, settings.queue.backoff_cap_s),
+        metrics=telemetry,
+        workers=settings.queue.workers,
+        pass_timeout_s=settings.queue.pass_timeout_s,
+    )
 
 
 def _registry_events(
