@@ -14,6 +14,7 @@ from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Approval, DataValidation, ObjectRef
 
 CANDIDATE = ObjectRef(REF.namespace, f"{REF.name}-candidate")
+CANDIDATE_MADE = f"create Deployment/{CANDIDATE.name}"
 
 
 @pytest.fixture
@@ -21,19 +22,18 @@ def world() -> World:
     return World()
 
 
-async def test_a_first_version_is_verified_apart_then_served_then_becomes_the_way_back(world: World) -> None:
+async def test_a_first_version_is_verified_then_served_then_becomes_the_way_back(world: World) -> None:
     world.register()
     world.cluster.outcomes[1] = STARTING
     world.create()
     await world.converge()
     assert world.phase == "Verifying"
-    assert world.cluster.get("Deployment", REF) is None
-    assert world.cluster.get("Deployment", CANDIDATE) is not None
+    assert world.status.current is None
 
     world.cluster.outcomes.clear()
     await world.converge()
     assert world.serving == 1
-    assert world.cluster.get("Deployment", CANDIDATE) is None
+    assert CANDIDATE_MADE not in world.cluster.writes, "nothing serves that a candidate could harm"
     assert world.status.candidate is not None
     assert world.status.candidate.stage is Stage.SOAKING
     assert world.stable is None
@@ -41,6 +41,42 @@ async def test_a_first_version_is_verified_apart_then_served_then_becomes_the_wa
     await world.pass_time(45)
     assert world.phase == "Ready"
     assert world.stable == 1
+
+
+async def test_a_first_version_that_does_not_become_ready_is_rejected_and_makes_room_for_another(world: World) -> None:
+    world.register()
+    world.register()
+    world.cluster.outcomes[2] = STARTING
+    world.create()
+    await world.converge()
+    assert (world.phase, world.serving) == ("Verifying", 2)
+    await world.pass_time(130)
+    assert [(entry.version, entry.reason) for entry in world.status.rejected] == [(2, Reason.VERIFICATION_FAILED)]
+    assert (world.phase, world.serving) == ("Soaking", 1)
+
+
+async def test_a_first_version_that_can_never_serve_is_rejected_and_taken_down(world: World) -> None:
+    world.register()
+    world.cluster.outcomes[1] = UNSERVABLE
+    world.create()
+    await world.converge()
+    assert [(entry.version, entry.reason) for entry in world.status.rejected] == [(1, Reason.VERIFICATION_FAILED)]
+    assert world.cluster.get("Deployment", REF) is None
+
+
+async def test_a_later_version_is_verified_apart_from_what_serves(world: World) -> None:
+    world.register()
+    await world.serve()
+    world.register()
+    world.cluster.outcomes[2] = STARTING
+    await world.pass_time(15)
+    assert (world.phase, world.serving) == ("Verifying", 1)
+    assert world.cluster.get("Deployment", CANDIDATE) is not None
+
+    world.cluster.outcomes.clear()
+    await world.converge()
+    assert world.serving == 2
+    assert world.cluster.get("Deployment", CANDIDATE) is None
 
 
 async def test_a_newer_approved_version_is_rolled_out_and_the_old_stays_the_way_back_until_it_soaked(
@@ -335,7 +371,7 @@ async def test_a_candidate_that_fails_a_gate_is_rejected_before_any_pod_starts(
     await world.pass_time(60)
     assert world.serving == 1
     assert [(entry.version, entry.reason) for entry in world.status.rejected] == [(2, reason)]
-    assert world.cluster.writes.count("create Deployment/uk-grocery-candidate") == 1, "version 1's alone"
+    assert CANDIDATE_MADE not in world.cluster.writes
     assert world.status.rollback is None
 
 

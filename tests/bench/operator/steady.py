@@ -17,6 +17,8 @@ from bench.operator.results import Results, percentile
 from psm_local.supervise.instance import Say
 
 IDLE_S: Final = 60.0
+CLICKED: Final = 10
+"""Groups; each is followed by a fiftieth of the models."""
 FAILOVERS: Final = 3
 SEED: Final = 4
 
@@ -63,49 +65,54 @@ async def idle(place: Place) -> dict[str, Any]:
 
 async def by_polls(place: Place) -> dict[str, Any]:
     """From a click in the registry to the Deployment, by polls every 15 s."""
-    return await click(place, range(GROUPS // 2), "")
+    return await click(place, range(CLICKED), "", spread_s=15.0)
 
 
 async def by_events(place: Place) -> dict[str, Any]:
-    """The same of the other groups, with events from SQS."""
+    """The same of other groups, with events from SQS."""
     url = await asyncio.to_thread(place.registry.send_events)
     place.stage.variables["PSM_OPERATOR_REGISTRY_EVENTS_QUEUE_URL"] = url
     await place.leader.end()
     place.leader = await place.stage.operator()
     await quiet(place.leader, place.models)
-    return await click(place, range(GROUPS // 2, GROUPS), "_sqs")
+    return await click(place, range(CLICKED, 2 * CLICKED), "_sqs", spread_s=1.0)
 
 
-async def click(place: Place, groups: range, infix: str) -> dict[str, Any]:
+async def click(place: Place, groups: range, infix: str, spread_s: float) -> dict[str, float]:
     """Approve version 2 of some groups, one after the other, and when all of it runs revoke it again.
 
-    A candidate is verified in a pod of its own before the Deployment is patched: how long until that pod was asked for
-    is told too, since what lies between is the pod's start.
+    A group's models have all arrived before the next group is clicked: this is latency, and what many roll-outs at once
+    cost the machine is the cold start's to show. A candidate is verified in a pod of its own before the Deployment is
+    patched: how long until that pod was asked for is told too, since what lies between is the pod's start.
+
+    Args:
+        place: where it runs.
+        groups: whose version 2 is pending.
+        infix: of the figures' names.
+        spread_s: the wait before a click is random up to this, so that clicks fall anywhere between polls.
     """
+    chance = random.Random(SEED)  # noqa: S311  # not cryptography
     figures: dict[str, float] = {}
     for what, approval, version in (("approval", "Approved", "2"), ("revocation", "Rejected", "1")):
         place.seen.patched.clear()
-        clicked = await _click_each(place, groups, approval)
-        patched = {(name, version) for name in clicked}
-        reached = partial(_has_all, place.seen.patched, patched)
-        await place.seen.until(reached, f"{len(patched)} Deployments to run {version}", limit_s(place.models))
-        is_complete = partial(_is_complete, place)
-        await place.seen.until(is_complete, "every Deployment to be complete", limit_s(place.models))
+        clicked: dict[str, float] = {}
+        for number in groups:
+            await asyncio.sleep(chance.uniform(0, spread_s))
+            clicked |= await _click(place, number, approval, version)
         figures |= _percentiles(f"{what}_to_patched{infix}", place, clicked, version, "")
         if what == "approval":
             figures |= _percentiles(f"{what}_to_candidate{infix}", place, clicked, version, "-candidate")
     return figures
 
 
-async def _click_each(place: Place, groups: range, approval: str) -> dict[str, float]:
-    """Model -> when the approval of version 2 of its group was set; spread, so that clicks fall anywhere between polls."""
-    chance = random.Random(SEED)  # noqa: S311  # not cryptography
-    clicked: dict[str, float] = {}
-    for number in groups:
-        await asyncio.to_thread(place.registry.approve, group_name(number), 2, approval)
-        at = time.monotonic()
-        clicked |= {model_name(n): at for n in range(number, place.models, GROUPS)}
-        await asyncio.sleep(chance.uniform(0.2, 1.2))
+async def _click(place: Place, number: int, approval: str, version: str) -> dict[str, float]:
+    """Model of one group -> when the approval of version 2 was set; returns when every Deployment is complete again."""
+    await asyncio.to_thread(place.registry.approve, group_name(number), 2, approval)
+    at = time.monotonic()
+    clicked = {model_name(n): at for n in range(number, place.models, GROUPS)}
+    reached = partial(_has_all, place.seen.patched, {(name, version) for name in clicked})
+    await place.seen.until(reached, f"{len(clicked)} Deployments to run {version}", limit_s(place.models))
+    await place.seen.until(partial(_is_complete, place), "every Deployment to be complete", limit_s(place.models))
     return clicked
 
 

@@ -35,7 +35,7 @@ class OnNoTarget(StrEnum):
 
 
 class Verification(ApiModel):
-    """One candidate pod, outside the Service, answers the artifact's golden rows before any traffic moves."""
+    """A candidate pod, apart from what serves, answers the artifact's golden rows before any traffic moves."""
 
     enabled: bool = Field(default=True, description="Verify a version in a pod of its own before it serves.")
     timeout_seconds: int = Field(

@@ -165,7 +165,7 @@ def calm(seen: Observation, _: int) -> Iterator[Step]:
 
 
 def proof(seen: Observation, version: int) -> Iterator[Step]:
-    """The candidate pod outside the Service."""
+    """A pod of the candidate proves itself before it takes traffic."""
     verification, candidate = seen.spec.rollout.verification, seen.status.candidate
     bound = f"ready in {verification.timeout_seconds}s"
     if not verification.enabled:
@@ -174,7 +174,7 @@ def proof(seen: Observation, version: int) -> Iterator[Step]:
         yield Step("candidate pod", Answer.LATER, "", bound)
     else:
         age = f"for {int((seen.now - candidate.proving_since).total_seconds())}s"
-        yield judged("candidate pod", verification_finding(seen, candidate), age, bound)
+        yield judged("candidate pod", verification_finding(seen, seen.status, candidate), age, bound)
 
 
 def rollout(seen: Observation, version: int) -> Iterator[Step]:

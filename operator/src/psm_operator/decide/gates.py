@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Candidate, ModelStatus
-from psm_operator.decide.scene import artifact_of, is_ready, package_of
+from psm_operator.decide.scene import artifact_of, is_ready, package_of, serving_target
 from psm_operator.decide.verdict import is_regression, judge_metrics
 from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome
 
@@ -93,12 +93,16 @@ def first_finding(seen: Observation, status: ModelStatus, package: ModelPackage)
     return next((finding for finding in findings if finding is not None), None)
 
 
-def verification_finding(seen: Observation, candidate: Candidate) -> Finding | None:
-    """Whether the candidate pod has proved itself: ready means that it answered its golden rows."""
+def verification_finding(seen: Observation, status: ModelStatus, candidate: Candidate) -> Finding | None:
+    """Whether a pod of the candidate has proved itself: ready means that it answered its golden rows.
+
+    While nothing serves, there is no traffic to protect: the first version proves itself in the serving Deployment.
+    """
     verification = seen.spec.rollout.verification
-    if not verification.enabled or is_ready(seen.candidate, candidate.version):
+    workload = seen.candidate if serving_target(status) is not None else seen.serving
+    if not verification.enabled or is_ready(workload, candidate.version):
         return None
-    pod = seen.candidate if seen.candidate is not None and seen.candidate.version == candidate.version else None
+    pod = workload if workload is not None and workload.version == candidate.version else None
     failure = pod.failure if pod is not None else ""
     if pod is not None and pod.failure_is_final:
         return Finding(Reason.VERIFICATION_FAILED, f"version {candidate.version}: {failure}", is_final=True)

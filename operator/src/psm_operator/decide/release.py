@@ -205,7 +205,7 @@ def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     finding = first_finding(seen, status, package)
     if finding is None and candidate.proving_since is None:
         return _with(status, candidate=candidate.model_copy(update={"proving_since": seen.now}))
-    finding = finding or verification_finding(seen, candidate)
+    finding = finding or verification_finding(seen, status, candidate)
     if finding is None:
         return _take_traffic(seen, status, candidate_from(package, Stage.PROGRESSING, seen))
     if not finding.is_final or seen.spec.version.pin is not None:

@@ -122,7 +122,7 @@ def waiting_for(seen: Observation, release: ModelStatus) -> Finding | None:
         return None
     package = package_of(seen, candidate.version)
     finding = first_finding(seen, release, package) if package is not None else None
-    return finding or verification_finding(seen, candidate)
+    return finding or verification_finding(seen, release, candidate)
 
 
 def phase(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | None) -> Phase:
