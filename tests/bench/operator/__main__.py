@@ -37,7 +37,6 @@ class Options:
     churn_minutes: float
     steady: int
     has_naive: bool
-    verified: bool
     plot: Path
     results: Path
 
@@ -55,16 +54,13 @@ def options() -> Options:
     parser.add_argument(
         "--steady", type=int, default=0, help="number of models for the other phases (default: 1000 or the most)"
     )
-    parser.add_argument(
-        "--unverified", action="store_true", help="no candidate pods, which the naive handler has not either"
-    )
     parser.add_argument("--no-naive", action="store_true", help="leave the naive handler out")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=PLOT)
     args = parser.parse_args()
     crs = tuple(int(text) for text in args.crs.split(",") if text)
     steady = args.steady or (1000 if 1000 in crs else max(crs))
-    return Options(crs, args.churn_minutes, steady, not args.no_naive, not args.unverified, args.plot, args.results)
+    return Options(crs, args.churn_minutes, steady, not args.no_naive, args.plot, args.results)
 
 
 async def run(chosen: Options) -> int:
@@ -74,8 +70,6 @@ async def run(chosen: Options) -> int:
     try:
         for turn, models in enumerate(chosen.order):
             contests = [measure_floor, measure_one] if chosen.has_naive else [measure_one]
-            if models == chosen.steady and chosen.verified:
-                contests.insert(0, measure_unverified)
             for contest in reversed(contests) if turn % 2 and models != chosen.steady else contests:
                 with results.phase(f"{contest.__name__} {models}"):
                     await contest(models, chosen, results)
@@ -106,26 +100,11 @@ async def measure_floor(models: int, chosen: Options, results: Results) -> None:
         results.run(models, **await measure_naive(models, stage, seen, kube))
 
 
-async def measure_unverified(models: int, chosen: Options, results: Results) -> None:
-    """The operator, cold, with as many pods as the naive handler has: no candidates."""
-    say(f"{models} models: operator without candidates")
-    async with (
-        lab(f"bench-{models}-unverified", models, quietly, verified=False) as (cluster, kube, _),
-        Stage.of(cluster, chosen.results.parent / "logs") as stage,
-        following(kube) as seen,
-    ):
-        one, figures = await measure_operator(models, stage, seen, kube)
-        results.run(
-            models, unverified={key: figures[key] for key in ("converged_s", "cpu_s", "plane_cpu_s", "rss_mib")}
-        )
-        await one.end()
-
-
 async def measure_one(models: int, chosen: Options, results: Results) -> None:
     """The operator, cold, and for one number of models everything else."""
     say(f"{models} models: operator")
     async with (
-        lab(f"bench-{models}", models, quietly, verified=chosen.verified) as (cluster, kube, registry),
+        lab(f"bench-{models}", models, quietly) as (cluster, kube, registry),
         Stage.of(cluster, chosen.results.parent / "logs") as stage,
         following(kube) as seen,
     ):

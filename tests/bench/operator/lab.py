@@ -82,13 +82,8 @@ def namespace(number: int) -> str:
     return f"team-{number % GROUPS:02d}"
 
 
-def model(number: int, *, verified: bool = True) -> dict[str, Any]:
-    """A model with every child; each group is followed by every fiftieth.
-
-    Args:
-        number: of the model.
-        verified: whether a candidate pod proves a version first, as is the default.
-    """
+def model(number: int) -> dict[str, Any]:
+    """A model with every child; each group is followed by every fiftieth."""
     name = model_name(number)
     return {
         "apiVersion": MODEL.api_version,
@@ -100,7 +95,7 @@ def model(number: int, *, verified: bool = True) -> dict[str, Any]:
             "version": {"policy": "LatestApproved"},
             "autoscaling": {"minReplicas": 1, "maxReplicas": 10},
             "networking": {"ingress": {"className": "nginx", "host": f"{name}.example.com"}},
-            "rollout": {"soak": SOAK} | ({} if verified else {"verification": {"enabled": False}}),
+            "rollout": {"soak": SOAK},
         },
     }
 
@@ -156,11 +151,11 @@ class Kube:
         async with self.http.get(resource.path(None), params=query, headers=accept) as answer:
             return len(COUNTED.decode(await answer.read()).items)
 
-    async def create_models(self, numbers: Iterable[int], *, verified: bool = True) -> None:
+    async def create_models(self, numbers: Iterable[int]) -> None:
         """Make models, many at once."""
 
         async def create(number: int) -> None:
-            await self.send("POST", MODEL.path(namespace(number)), model(number, verified=verified))
+            await self.send("POST", MODEL.path(namespace(number)), model(number))
 
         await self._each(numbers, create)
 
@@ -268,15 +263,13 @@ def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
 
 
 @contextlib.asynccontextmanager
-async def lab(
-    name: str, models: int, say: Say, *, verified: bool = True
-) -> AsyncIterator[tuple[Cluster, Kube, Registry]]:
+async def lab(name: str, models: int, say: Say) -> AsyncIterator[tuple[Cluster, Kube, Registry]]:
     """A control plane, its registry filled and its models made; nobody looks after them yet."""
     with control_plane(name, models, say) as cluster:
         registry = Registry(cluster)
         await asyncio.to_thread(registry.fill)
         async with Kube(cluster) as kube:
-            await kube.create_models(range(models), verified=verified)
+            await kube.create_models(range(models))
             yield cluster, kube, registry
 
 

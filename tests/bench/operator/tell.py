@@ -14,8 +14,6 @@ COLUMNS: Final[tuple[tuple[str, Find], ...]] = (
     ("Converged, s", lambda run: run["converged_s"]),
     ("Naive, s", lambda run: run["naive_s"]),
     ("Ratio", lambda run: round(run["converged_s"] / run["naive_s"], 2)),
-    ("without candidates, s", lambda run: run["unverified"]["converged_s"]),
-    ("Ratio", lambda run: round(run["unverified"]["converged_s"] / run["naive_s"], 2)),
     ("CPU, s", lambda run: run["cpu_s"]),
     ("Naive CPU, s", lambda run: run["naive_cpu_s"]),
     ("Kubernetes' CPU, s", lambda run: run["plane_cpu_s"]),
