@@ -9,7 +9,7 @@ from pathlib import Path
 from psm_contract.features import basket_features
 from psm_contract.manifest import MANIFEST, Manifest, Training
 from psm_training.archive import pack
-from psm_training.artifact import Provenance, artifact_members
+from psm_training.artifact import Fitted, Provenance, artifact_members
 from psm_training.forest import train_forest
 from psm_training.recipes import ForestRecipe, TableRecipe
 from psm_training.synthetic import generate
@@ -70,8 +70,9 @@ def _members(seed: int, trees: int) -> Members:
     train, test = gold.take(~held_out), gold.take(held_out)
     recipe = TableRecipe()
     tables = fit_tables(train, recipe)
+    window = cross_fitted_features(train, tables, recipe)
     forest = train_forest(
-        cross_fitted_features(train, tables, recipe),
+        window,
         train.label,
         ForestRecipe(trees=trees, max_depth=6),
         seed=seed,
@@ -89,4 +90,4 @@ def _members(seed: int, trees: int) -> Members:
         git_sha=GIT_SHA,
         created_at=CREATED_AT,
     )
-    return artifact_members(forest, tables, test, provenance)
+    return artifact_members(Fitted(forest, tables, window), test, provenance)

@@ -7,27 +7,31 @@ is an error, because it means that writer and reader disagree.
 import json
 import math
 from collections import Counter
+from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from psm_contract.schema import CLASSES, Line
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of the archive's layout and meaning.
 
 To upgrade: (1) raise the number in the commit that changes the manifest, the members, the feature order or the
 meaning of a feature; (2) let the predictor read the old and the new number for one release, chosen by the
 number alone; (3) release predictors first, then training; (4) drop the old reader once no approved package
 carries the old `psm.protocol`. A reader refuses a number that it does not know before it reads anything else.
+Protocol 1 had neither `trees.npz` nor the reference window; it was never released, and nothing reads it.
 """
 
 MANIFEST: Final = "manifest.json"
 ONNX: Final = "model.onnx"
 JOBLIB: Final = "model.joblib"
 TABLES: Final = "tables.npz"
+TREES: Final = "trees.npz"
+"""The model as flat arrays, where it is an ensemble of trees; what serves by default."""
 CODE: Final = "code/inference.py"
-MEMBERS: Final = (MANIFEST, ONNX, JOBLIB, TABLES, CODE)
+MEMBERS: Final = (MANIFEST, ONNX, TREES, JOBLIB, TABLES, CODE)
 REQUIRED_FILES: Final = (ONNX, TABLES)
 
 ONNX_INPUT: Final = "features"
@@ -40,6 +44,7 @@ GOLDEN_TOLERANCE: Final = 1e-5
 """Largest difference between an expected and an answered golden probability."""
 
 _PROBABILITY_SUM_TOLERANCE: Final = 1e-4
+_SHARE_SUM_TOLERANCE: Final = 1e-6
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probabilities = Annotated[tuple[float, ...], Field(min_length=len(CLASSES), max_length=len(CLASSES))]
@@ -97,6 +102,43 @@ class Training(_Closed):
         return f"{self.first_week}-{self.last_week}"
 
 
+class Histogram(_Closed):
+    """How the training window's values fell into bins: what live values are compared with.
+
+    Attributes:
+        edges: Inner edges, ascending; bin i holds values v with edges[i - 1] <= v < edges[i]. Empty for a category,
+            whose bins are the words of its vocabulary.
+        shares: Share of the baskets in each bin.
+    """
+
+    edges: tuple[float, ...] = ()
+    shares: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError(f"edges must ascend, they are {self.edges}")
+        if self.edges and len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges make {len(self.edges) + 1} bins, shares has {len(self.shares)}")
+        if abs(sum(self.shares) - 1.0) > _SHARE_SUM_TOLERANCE:
+            raise ValueError(f"shares sum to {sum(self.shares):.6f}, not to 1")
+        return self
+
+
+class Reference(_Closed):
+    """The training window, as drift sees it.
+
+    Attributes:
+        baskets: How many were counted.
+        features: One histogram per feature, in the manifest's order.
+        predictions: Share of each class among the model's answers, in the manifest's order.
+    """
+
+    baskets: Annotated[int, Field(ge=1)]
+    features: tuple[Histogram, ...]
+    predictions: Histogram
+
+
 class GoldenRow(_Closed):
     """Ready features (category values as words) and the probabilities the model must answer."""
 
@@ -129,12 +171,13 @@ def _check_probabilities(where: str, probabilities: tuple[float, ...]) -> None:
 class Manifest(_Closed):
     """The manifest; see the module."""
 
-    protocol: Literal[1]
+    protocol: Literal[2]
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     classes: tuple[str, ...]
     files: dict[str, Sha256]
     libraries: dict[str, str]
     training: Training
+    reference: Reference
     metrics: dict[str, float]
     golden: Annotated[tuple[GoldenRow, ...], Field(min_length=8)]
     golden_baskets: tuple[GoldenBasket, ...] = ()
@@ -163,12 +206,27 @@ class Manifest(_Closed):
         repeated = [name for name, count in Counter(feature.name for feature in self.features).items() if count > 1]
         if repeated:
             raise ValueError(f"feature names repeat: {', '.join(repeated)}")
+        self._check_reference()
         for number, row in enumerate(self.golden):
             self._check_instance(number, row.instance)
             _check_probabilities(f"golden[{number}]", row.probabilities)
         for number, basket in enumerate(self.golden_baskets):
             _check_probabilities(f"golden_baskets[{number}]", basket.probabilities)
         return self
+
+    def _check_reference(self) -> None:
+        if len(self.reference.features) != len(self.features):
+            raise ValueError(
+                f"reference has {len(self.reference.features)} histograms for {len(self.features)} features"
+            )
+        for feature, histogram in zip(self.features, self.reference.features, strict=True):
+            if feature.kind == "category" and (histogram.edges or len(histogram.shares) != len(feature.vocabulary)):
+                words = len(feature.vocabulary)
+                raise ValueError(
+                    f"reference of {feature.name} must have a share for each of {words} words and no edges"
+                )
+        if self.reference.predictions.edges or len(self.reference.predictions.shares) != len(self.classes):
+            raise ValueError(f"reference.predictions must have a share for each of {len(self.classes)} classes")
 
     def _check_instance(self, number: int, instance: tuple[float | str, ...]) -> None:
         if len(instance) != len(self.features):

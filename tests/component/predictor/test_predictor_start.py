@@ -34,7 +34,7 @@ def wrong_answer(members: Members) -> None:
 
 def next_protocol(members: Members) -> None:
     document = json.loads(members[MANIFEST])
-    document["protocol"] = 2
+    document["protocol"] = 3
     members[MANIFEST] = json.dumps(document).encode()
 
 
@@ -48,7 +48,7 @@ def next_protocol(members: Members) -> None:
         pytest.param(
             wrong_answer, {}, "GoldenMismatch: golden[0] is answered with [", 65, id="a golden row that differs"
         ),
-        pytest.param(next_protocol, {}, "ManifestInvalid: manifest.json has protocol 2", 65, id="another protocol"),
+        pytest.param(next_protocol, {}, "ManifestInvalid: manifest.json has protocol 3", 65, id="another protocol"),
     ],
 )
 def test_a_model_that_can_never_be_served_ends_the_process_and_says_why(

@@ -78,6 +78,12 @@ def _remove(key: str) -> Callable[[Document], None]:
         (_change(["features", 0, "vocabulary"], ["a", "other"]), "spend is a number and must have no vocabulary"),
         (_change(["features", 3, "default"], "many"), "default 'many' of unit_price must be a number"),
         (_change(["features", 0, "minimum"], 1e9), "minimum 1000000000.0 of spend is above its maximum"),
+        (_change(["reference", "features"], []), "0 histograms for 44 features"),
+        (_change(["reference", "features", -1, "shares"], [0.5, 0.5]), "seg_2 must have a share for each of"),
+        (_change(["reference", "features", 0, "edges"], [2.0, 1.0]), r"reference\.features\.0: .*edges must ascend"),
+        (_change(["reference", "features", 0, "edges"], [1.0]), "1 edges make 2 bins"),
+        (_change(["reference", "predictions", "shares"], [1.0]), "share for each of 3 classes"),
+        (_change(["reference", "predictions", "shares"], [1.0, 1.0, 1.0]), "shares sum to 3.0"),
         (_change(["training", "baskets"], 0), r"training\.baskets"),
         (_change(["surprise"], 1), "surprise: Extra inputs are not permitted"),
         (_remove("git_sha"), "git_sha: Field required"),
@@ -93,11 +99,11 @@ def test_a_doubtful_manifest_is_refused_with_the_field(
         Manifest.from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("protocol", [0, 2, "1", True, None], ids=str)
+@pytest.mark.parametrize("protocol", [0, 1, 3, "2", True, None], ids=str)
 def test_another_protocol_is_refused_before_anything_else(protocol: Any) -> None:
-    """A reader of protocol 1 does not guess what protocol 2 means, even if every field is wrong."""
+    """A reader of protocol 2 does not guess what protocol 3 means, even if every field is wrong."""
     document = {"protocol": protocol, "shape": "unknown"}
-    with pytest.raises(ManifestError, match="this release reads protocol 1"):
+    with pytest.raises(ManifestError, match="this release reads protocol 2"):
         Manifest.from_json(json.dumps(document))
 
 

@@ -97,9 +97,9 @@ def put(name: str, data: bytes) -> Callable[[Members], None]:
         pytest.param(drop(MANIFEST), Reason.MANIFEST_INVALID, "has no manifest.json", id="no manifest"),
         pytest.param(put(MANIFEST, b"{"), Reason.MANIFEST_INVALID, "is not JSON", id="a manifest that is no JSON"),
         pytest.param(
-            rewrite_manifest(lambda document: document.update(protocol=2)),
+            rewrite_manifest(lambda document: document.update(protocol=3)),
             Reason.MANIFEST_INVALID,
-            "has protocol 2, this release reads protocol 1",
+            "has protocol 3, this release reads protocol 2",
             id="another protocol number",
         ),
         pytest.param(

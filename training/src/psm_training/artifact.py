@@ -27,6 +27,7 @@ from psm_contract.tables import Tables
 from psm_training import inference_code
 from psm_training.archive import pack
 from psm_training.gold import Gold
+from psm_training.reference import reference
 
 GOLDEN_ROWS: Final = 12
 GOLDEN_BASKETS: Final = 4
@@ -41,6 +42,21 @@ LIBRARIES: Final = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
 
 class ParityError(RuntimeError):
     """ONNX does not answer like scikit-learn; the archive must not exist."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model and what it was fitted on.
+
+    Attributes:
+        estimator: The model.
+        tables: Learned tables its features came from.
+        window: [baskets, features], its input; drift is measured against it.
+    """
+
+    estimator: RandomForestClassifier
+    tables: Tables
+    window: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -60,15 +76,12 @@ class Provenance:
     created_at: str
 
 
-def write_artifact(
-    path: Path, estimator: RandomForestClassifier, tables: Tables, held_out: Gold, provenance: Provenance
-) -> str:
+def write_artifact(path: Path, fitted: Fitted, held_out: Gold, provenance: Provenance) -> str:
     """Writes the archive.
 
     Args:
         path: File to write; its folder exists.
-        estimator: The fitted model.
-        tables: The tables its features came from.
+        fitted: The model, with what its features came from.
         held_out: Baskets the model was not trained on; golden rows and the parity proof are taken from them.
         provenance: For the manifest.
 
@@ -78,15 +91,14 @@ def write_artifact(
     Raises:
         ParityError: ONNX and scikit-learn differ by more than GOLDEN_TOLERANCE.
     """
-    raw = pack(artifact_members(estimator, tables, held_out, provenance))
+    raw = pack(artifact_members(fitted, held_out, provenance))
     path.write_bytes(raw)
     return hashlib.sha256(raw).hexdigest()
 
 
-def artifact_members(
-    estimator: RandomForestClassifier, tables: Tables, held_out: Gold, provenance: Provenance
-) -> dict[str, bytes]:
+def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> dict[str, bytes]:
     """The archive's members by relative path; see `write_artifact`."""
+    estimator, tables = fitted.estimator, fitted.tables
     matrix = basket_features(held_out.lines, tables)
     onnx = _onnx(estimator, matrix.shape[1])
     probabilities = prove_parity(estimator, onnx, matrix)
@@ -104,6 +116,7 @@ def artifact_members(
         files={name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
         training=provenance.training,
+        reference=reference(features, fitted.window, probabilities),
         metrics=provenance.metrics,
         golden=_golden_rows(features, matrix, probabilities),
         golden_baskets=_golden_baskets(held_out, probabilities),

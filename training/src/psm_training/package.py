@@ -1,10 +1,11 @@
 """Step 7: trained model -> model.tar.gz and model.json, its card for the registry."""
 
 import joblib
+import numpy as np
 
 from psm_contract.manifest import PROTOCOL, Training
 from psm_contract.tables import Tables
-from psm_training.artifact import Provenance, write_artifact
+from psm_training.artifact import Fitted, Provenance, write_artifact
 from psm_training.evaluate import metrics_of
 from psm_training.features import labelled_parts
 from psm_training.gold import Gold
@@ -24,10 +25,12 @@ def package(space: Workspace, recipe: Recipe, commit: Commit) -> str:
     parts = labelled_parts(space)
     training = _training(parts[TRAIN], str(read_json(space.source, "ingest")["source"]))
     metrics = metrics_of(read_json(files.evaluation, "evaluate"))
+    with np.load(need(files.features, "features"), allow_pickle=False) as stored:
+        window = stored[TRAIN]
+    tables = Tables.from_npz(need(files.tables, "features").read_bytes())
     sha256 = write_artifact(
         files.artifact,
-        joblib.load(need(files.estimator, "train")),
-        Tables.from_npz(need(files.tables, "features").read_bytes()),
+        Fitted(joblib.load(need(files.estimator, "train")), tables, window),
         parts[TEST],
         Provenance(training=training, metrics=metrics, git_sha=commit.sha, created_at=commit.time),
     )
