@@ -74,6 +74,11 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 CRS ?= 100,500,1000,2000
 CHURN_MINUTES ?= 30
 
+.PHONY: bench-serving
+bench-serving: setup ## One pod with 250m CPU behind a real Ingress at 100 requests/s, and a rolling update under it (root)
+	$(RUN) psm-local build >/dev/null
+	PYTHONPATH=tests $(RUN) python -m bench.serving
+
 .PHONY: bench-operator
 bench-operator: setup ## The operator beside a naive handler, 100 to 2000 models (CRS=100,500 CHURN_MINUTES=5 make it shorter)
 	$(RUN) psm-local build control-plane kwok >/dev/null
