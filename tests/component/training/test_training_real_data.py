@@ -14,9 +14,9 @@ from psm_contract.manifest import GOLDEN_TOLERANCE, ONNX, TABLES, Manifest
 from psm_contract.tables import Tables
 from psm_training.__main__ import main
 from psm_training.archive import unpack
-from psm_training.evaluate import KPIS, ROOT
 from psm_training.ingest import ingest
 from psm_training.recipes import RECIPES
+from psm_training.report import KPIS, ROOT
 from psm_training.split import split
 from psm_training.validate import validate
 from psm_training.workspace import Workspace

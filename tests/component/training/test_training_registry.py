@@ -13,7 +13,7 @@ from psm_local.aws import AwsEndpoints
 from psm_local.emulator.control import EmulatorControl
 from psm_training.__main__ import main
 from psm_training.archive import unpack
-from psm_training.evaluate import ROOT
+from psm_training.report import ROOT
 from psm_training.workspace import ModelFiles
 
 BUCKET = "mlops-dev-models"

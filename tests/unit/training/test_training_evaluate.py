@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from psm_contract.schema import CLASSES
-from psm_training.evaluate import ROOT, metrics_of, report
+from psm_training.evaluate import report
+from psm_training.report import ROOT, metrics_of
 
 RNG = np.random.default_rng(0)
 ACTUAL = RNG.integers(0, 3, 900).astype(np.int8)

@@ -6,11 +6,11 @@ import numpy as np
 from psm_contract.manifest import PROTOCOL, Training
 from psm_contract.tables import Tables
 from psm_training.artifact import Fitted, Provenance, write_artifact
-from psm_training.evaluate import metrics_of
 from psm_training.features import labelled_parts
 from psm_training.gold import Gold
 from psm_training.provenance import Commit
 from psm_training.recipes import Recipe
+from psm_training.report import metrics_of
 from psm_training.split import TEST, TRAIN
 from psm_training.workspace import Workspace, need, read_json, write_json
 
