@@ -14,6 +14,8 @@ from psm_contract import environment
 from psm_predictor.errors import SettingsError
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+AccessLogging = Literal["off", "errors", "all"]
+Tracing = Literal["off", "otlp"]
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _MEBIBYTE: Final = 1024 * 1024
@@ -38,6 +40,7 @@ class RequestLimits:
         instances: Most instances in one request; 1000 take about 10 ms of the one core. More -> 422.
         lines: Most till lines of one basket; the longest real one has a few hundred. More -> 422.
         in_flight: Most unanswered requests per worker; at 5000 requests/s 256 are 50 ms of queue. More -> 503.
+        in_flight_bytes: Most bytes of bodies that are being received or wait for their answer, per worker. More -> 503.
         body_timeout_s: Longest wait for the rest of a body; a slower client gets 408.
     """
 
@@ -45,7 +48,47 @@ class RequestLimits:
     instances: int = 1000
     lines: int = 2000
     in_flight: int = 256
+    in_flight_bytes: int = 32 * _MEBIBYTE
     body_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may cost before and beside its requests' bodies; of each worker.
+
+    Attributes:
+        header_bytes: Longest request line with headers; a load balancer's identity headers have up to 11 KiB. More -> 431.
+        header_timeout_s: Longest wait from the first byte of a request, or from the connection's start, to the end of
+            its headers; the connection is closed.
+        send_timeout_s: Longest time in which a client does not take its answers in full; the connection is cut.
+        connections: Most open ones; beyond it the longest idle are closed. 1024 with unfinished headers hold 32 MiB.
+    """
+
+    header_bytes: int = 32 * 1024
+    header_timeout_s: float = 10.0
+    send_timeout_s: float = 30.0
+    connections: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """Who may ask; nobody is kept out as long as nothing is set.
+
+    Attributes:
+        api_keys: SHA-256 digests of allowed API keys, separated by commas.
+        api_keys_file: File with one digest per line, as sha256sum writes them; read again when it changes.
+        jwks: Where the public keys of the tokens' issuer are: https:// or file://; with it, tokens are accepted.
+        issuer: The tokens' `iss`.
+        audience: One of the tokens' `aud`.
+        header: Header that carries the token, lower case; after "Bearer " if it is authorization.
+    """
+
+    api_keys: tuple[str, ...] = ()
+    api_keys_file: Path | None = None
+    jwks: str = ""
+    issuer: str = ""
+    audience: str = ""
+    header: str = "authorization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +137,28 @@ class Settings:
     Attributes:
         package: What to serve.
         requests: Limits of requests.
+        connections: Limits of connections.
         archive: Limits of the archive.
         server: The HTTP server.
+        guard: Who may ask.
         cache_dir: Where a fetched archive is kept, so that a restarted container need not fetch it again.
         termination_log: File whose text Kubernetes shows as the container's termination message; used if it exists.
         log_level: Least severity logged.
+        access_log: Which requests are logged: none, refused and failed ones, all.
+        tracing: Where spans of requests go; OpenTelemetry's own OTEL_* variables say the rest.
     """
 
     package: PackageRef
     requests: RequestLimits = RequestLimits()
+    connections: ConnectionLimits = ConnectionLimits()
     archive: ArchiveLimits = ArchiveLimits()
     server: ServerSettings = ServerSettings()
+    guard: GuardSettings = GuardSettings()
     cache_dir: Path = Path("/tmp/psm-predictor")  # noqa: S108  # the one writable directory of the container
     termination_log: Path = Path("/dev/termination-log")
     log_level: LogLevel = "INFO"
+    access_log: AccessLogging = "errors"
+    tracing: Tracing = "off"
 
 
 class _Reader:
@@ -130,6 +181,14 @@ class _Reader:
 
     def seconds(self, name: str, default: float) -> float:
         return self._number(name, default, 0, whole=False)
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        for choice in choices:
+            if value.lower() == choice.lower():
+                return choice
+        self.findings.append(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+        return default
 
     def _number(self, name: str, default: float | None, least: int, *, whole: bool) -> float:
         raw = self.text(name, None if default is None else str(default))
@@ -155,11 +214,15 @@ def parse(environ: Mapping[str, str]) -> Settings:
     settings = Settings(
         package=_package(read),
         requests=_requests(read, RequestLimits()),
+        connections=_connections(read, ConnectionLimits()),
         archive=_archive(read, ArchiveLimits()),
         server=_server(read, ServerSettings()),
+        guard=_guard(read),
         cache_dir=Path(read.text("PSM_CACHE_DIR", "/tmp/psm-predictor")),  # noqa: S108  # as in Settings
         termination_log=Path(read.text("PSM_TERMINATION_LOG", "/dev/termination-log")),
-        log_level=_log_level(read),
+        log_level=cast(LogLevel, read.choice("PSM_LOG_LEVEL", "INFO", get_args(LogLevel))),
+        access_log=cast(AccessLogging, read.choice("PSM_ACCESS_LOG", "errors", get_args(AccessLogging))),
+        tracing=cast(Tracing, read.choice("PSM_TRACING", "off", get_args(Tracing))),
     )
     if read.findings:
         raise SettingsError("; ".join(read.findings))
@@ -200,7 +263,17 @@ def _requests(read: _Reader, default: RequestLimits) -> RequestLimits:
         instances=read.integer("PSM_MAX_INSTANCES", default.instances, 1),
         lines=read.integer("PSM_MAX_LINES", default.lines, 1),
         in_flight=read.integer("PSM_MAX_IN_FLIGHT", default.in_flight, 1),
+        in_flight_bytes=read.integer("PSM_MAX_IN_FLIGHT_BYTES", default.in_flight_bytes, 1),
         body_timeout_s=read.seconds("PSM_BODY_TIMEOUT_S", default.body_timeout_s),
+    )
+
+
+def _connections(read: _Reader, default: ConnectionLimits) -> ConnectionLimits:
+    return ConnectionLimits(
+        header_bytes=read.integer("PSM_MAX_HEADER_BYTES", default.header_bytes, 1024),
+        header_timeout_s=read.seconds("PSM_HEADER_TIMEOUT_S", default.header_timeout_s),
+        send_timeout_s=read.seconds("PSM_SEND_TIMEOUT_S", default.send_timeout_s),
+        connections=read.integer("PSM_MAX_CONNECTIONS", default.connections, 1),
     )
 
 
@@ -227,8 +300,21 @@ def _server(read: _Reader, default: ServerSettings) -> ServerSettings:
     )
 
 
-def _log_level(read: _Reader) -> LogLevel:
-    level = read.text("PSM_LOG_LEVEL", "INFO").upper()
-    if level not in get_args(LogLevel):
-        read.findings.append(f"PSM_LOG_LEVEL is {level!r}, expected one of {', '.join(get_args(LogLevel))}")
-    return cast(LogLevel, level)
+def _guard(read: _Reader) -> GuardSettings:
+    keys_file = read.text("PSM_API_KEYS_FILE", "")
+    guard = GuardSettings(
+        api_keys=tuple(key.strip().lower() for key in read.text("PSM_API_KEYS", "").split(",") if key.strip()),
+        api_keys_file=Path(keys_file) if keys_file else None,
+        jwks=read.text("PSM_JWT_JWKS", ""),
+        issuer=read.text("PSM_JWT_ISSUER", ""),
+        audience=read.text("PSM_JWT_AUDIENCE", ""),
+        header=read.text("PSM_JWT_HEADER", GuardSettings().header).lower(),
+    )
+    for number, key in enumerate(guard.api_keys, start=1):
+        if not _SHA256.fullmatch(key):  # not shown: somebody may have put the key itself there
+            read.findings.append(f"PSM_API_KEYS: entry {number} is no SHA-256 digest of 64 hex digits")
+    if guard.jwks and not guard.jwks.startswith(("https://", "file://")):
+        read.findings.append(f"PSM_JWT_JWKS is {guard.jwks!r}, expected https://… or file://…")
+    if len({bool(guard.jwks), bool(guard.issuer), bool(guard.audience)}) > 1:
+        read.findings.append("PSM_JWT_JWKS, PSM_JWT_ISSUER and PSM_JWT_AUDIENCE belong together; set all or none")
+    return guard

@@ -5,6 +5,7 @@ Called by `loading`. Blocking: runs in a thread, never on the event loop.
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,17 +65,21 @@ def fetch(package: PackageRef, *, cache_dir: Path, limit_bytes: int) -> FetchedA
 
 def _digest(path: Path, limit_bytes: int) -> str:
     try:
-        if path.stat().st_size > limit_bytes:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or /dev/zero would never end
+            raise ArtifactError(Reason.ARTIFACT_MISSING, f"{path} is not a file")
+        if found.st_size > limit_bytes:
             raise _too_large(str(path), limit_bytes)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as err:
-        raise ArtifactError(Reason.ARTIFACT_MISSING, f"{path} cannot be read: {err.strerror}") from err
+    except (OSError, ValueError) as err:  # ValueError: a path with a zero byte
+        said = getattr(err, "strerror", err)
+        raise ArtifactError(Reason.ARTIFACT_MISSING, f"{path} cannot be read: {said}") from err
 
 
 def _store(chunks: Iterable[bytes], cache_dir: Path, source: str, limit_bytes: int) -> tuple[Path, str]:
     """Writes the chunks beside the cache and renames the file to its own digest, so a broken one is never found."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=cache_dir, prefix="incoming-", delete=False) as file:
         incoming = Path(file.name)
         try:
