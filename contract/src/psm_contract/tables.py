@@ -5,7 +5,6 @@ of a single product: the label is defined by product prices, so a product's own 
 """
 
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -15,13 +14,15 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from psm_contract.npz import read_npz
+
 LEVELS: Final = ("PROD_CODE", "PROD_CODE_10", "PROD_CODE_20", "PROD_CODE_30")
 """Finest first; a product unknown to the tables is represented by the first of these codes that is known."""
 
 UNKNOWN: Final = -1
 
-_ZIP: Final = b"PK"
-"""First bytes of an npz file; numpy takes anything else for a pickle."""
+_KINDS: Final = {"codes": "U", "vocabulary": "U", "level_ends": "i", "vocabulary_ends": "i", "parent": "i"}
+"""numpy's kind of each array that does not hold real numbers."""
 
 ZONE_LEVELS: Final = (1, 2)
 """Levels at which price zones are learned: product type and category."""
@@ -146,25 +147,22 @@ class Tables:
         Raises:
             ValueError: Not an npz file, an array is missing, or the arrays do not fit each other.
         """
-        if not raw.startswith(_ZIP):
-            raise ValueError(f"the tables are no npz file: they start with {raw[:4]!r}")
-        try:
-            with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except (OSError, EOFError, zipfile.BadZipFile) as err:
-            raise ValueError(f"the tables are no npz file: {err}") from err
-        expected = {field.name for field in fields(cls)}
-        if arrays.keys() != expected:
-            raise ValueError(f"the tables hold {sorted(arrays)}, expected {sorted(expected)}")
+        arrays = read_npz(raw, [field.name for field in fields(cls)])
+        for name, array in arrays.items():
+            if array.dtype.kind != _KINDS.get(name, "f") or array.ndim == 0:
+                raise ValueError(f"table {name} has type {array.dtype} and {array.ndim} dimensions")
         tables = cls(**arrays)
         tables._check()
         return tables
 
     def _check(self) -> None:
+        if self.level_ends.shape != (len(LEVELS),) or self.level_ends[0] < 0 or self.parent.ndim != 1:
+            raise ValueError(
+                f"table level_ends {self.level_ends.tolist()} or parent {self.parent.shape} has another shape"
+            )
         nodes = len(self.parent)
         shapes = {
             "codes": (nodes - 1,),
-            "level_ends": (len(LEVELS),),
             "price_mean": (nodes,),
             "price_spread": (nodes,),
             "encoding": (nodes, 2),
@@ -178,6 +176,14 @@ class Tables:
             raise ValueError(f"table level_ends {self.level_ends.tolist()} does not cover {nodes - 1} codes")
         if np.any(self.parent < np.minimum(np.arange(nodes) + 1, nodes - 1)) or np.any(self.parent >= nodes):
             raise ValueError("table parent must point from finer to coarser nodes")
+        words = self.vocabulary_ends
+        if (
+            words.ndim != 1
+            or not len(words)
+            or np.any(np.diff(words, prepend=0) < 1)
+            or words[-1] != len(self.vocabulary)
+        ):
+            raise ValueError(f"table vocabulary_ends {words.tolist()} does not cover {len(self.vocabulary)} words")
         for name in ("price_mean", "price_spread", "encoding", "effect", "zone_effect", "defaults"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"table {name} must be finite")

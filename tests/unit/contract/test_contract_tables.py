@@ -62,12 +62,19 @@ def test_products_carry_no_price_of_their_own(tables: Tables) -> None:
         (lambda a: a.update(parent=a["parent"][::-1].copy()), "parent must point"),
         (lambda a: a.update(price_spread=a["price_spread"] * 0), "price_spread must be positive"),
         (lambda a: a.update(level_ends=a["level_ends"][::-1].copy()), "level_ends|shape"),
-        (lambda a: a.update(codes=a["codes"].astype(object)), "allow_pickle"),
+        (lambda a: a.update(codes=a["codes"].astype(object)), "codes has no header of a plain array"),
         (lambda a: a.update(effect=a["effect"] * np.nan), "effect must be finite"),
+        (lambda a: a.update(parent=a["parent"].astype(float)), "parent has type float64"),
+        (lambda a: a.update(defaults=np.float64(1)), "defaults has type float64 and 0 dimensions"),
+        (lambda a: a.update(level_ends=a["level_ends"][:3]), "level_ends .* has another shape"),
+        (lambda a: a.update(level_ends=a["level_ends"] - a["level_ends"][0] - 1), "level_ends .* has another shape"),
+        (lambda a: a.update(vocabulary_ends=a["vocabulary_ends"][:-1]), "vocabulary_ends .* does not cover"),
+        (lambda a: a.update(vocabulary_ends=a["vocabulary_ends"] * 0), "vocabulary_ends .* does not cover"),
     ],
     ids=[
         "missing array", "extra array", "short prices", "missing zone", "parents upside down", "no spread",
-        "levels upside down", "pickled codes", "no number",
+        "levels upside down", "pickled codes", "no number", "parents that are no whole numbers", "a single default",
+        "a level missing", "a level of less than nothing", "a vocabulary missing", "vocabularies without words",
     ],
 )  # fmt: skip
 def test_tables_that_do_not_fit_are_refused(tables: Tables, change: Any, message: str) -> None:

@@ -1,0 +1,229 @@
+"""One HTTP/1.1 connection: uvicorn's, with the limits that uvicorn leaves to a proxy in front of it.
+
+uvicorn's httptools protocol has a timer for idle connections and nothing else: a request's head may take for ever and
+have any size, trailers become headers, requests sent ahead queue without bound, a client that never reads its answers
+keeps them, a second answer follows an early one when the rest of its body is malformed. Each has its rule here.
+
+Made by `protocol_class`, which `server` gives to uvicorn; `close_late` is called about once a second.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from psm_predictor.settings import ConnectionLimits
+
+_FRAMING: Final = 8
+"""Bytes of chunk framing allowed for each byte of body; the smallest chunks, of one byte, have five."""
+
+_MOST_AHEAD: Final = 32
+"""Requests that may wait behind one that is being answered; a read of 256 KB could hold 14,000, 5 KB each in memory."""
+
+_EVICTED_SHARE: Final = 16
+"""The longest idle sixteenth goes when there are too many connections, so that looking for it stays rare."""
+
+_MALFORMED: Final = 400
+_TOO_LARGE: Final = 431
+
+
+class _RefusedError(Exception):
+    """Ends the parsing from within a callback; httptools turns it into its own error."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A connection; the class carries the limits, see `protocol_class`."""
+
+    limits: ClassVar[ConnectionLimits]
+    body_timeout_s: ClassVar[float]
+    count: ClassVar[Callable[[str], None]]
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._in_head = True  # of a request that has begun or is expected as the first
+        self._is_whole = False  # the last request has come in full
+        self._since = self.loop.time()  # of the last change of these two, or of the last answer
+        self._loose_bytes = 0  # received for the present head, or as framing of the present body
+        self._is_deaf = False  # what still comes is ignored
+        self._refusal = (_MALFORMED, "malformed")
+        self._unread_since: float | None = None
+
+    # what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type as we would
+        if len(self.connections) > self.limits.connections:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._is_deaf:
+            return
+        self._unset_keepalive_if_required()
+        self._loose_bytes += len(data)
+        try:
+            while data:
+                data = self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        if self._loose_bytes > self.limits.header_bytes and not self._is_whole:
+            self._refusal = (_TOO_LARGE, "headers_too_large")
+            self.send_400_response("Request header fields are too large.")
+
+    def _parse(self, data: bytes) -> bytes:
+        """Parses up to the end of a request that asks for another protocol; what follows it."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # ignored, as RFC 9110 7.8 allows: what follows is HTTP/1.1 as before
+            end: int = upgrade.args[0] or len(data)
+            return data[end:]
+        return b""
+
+    # what the parser calls
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._in_head, self._is_whole = True, False
+        self._since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: the request begins to be answered, or waits behind others."""
+        if self._loose_bytes > self.limits.header_bytes and self._head_bytes() > self.limits.header_bytes:
+            self._refusal = (_TOO_LARGE, "headers_too_large")
+            raise _RefusedError
+        if len(self.pipeline) >= _MOST_AHEAD:
+            self._refusal = (_MALFORMED, "pipelined")
+            raise _RefusedError
+        super().on_headers_complete()
+        self.headers = []  # trailers go there, and nowhere else
+        self._in_head = False
+        self._loose_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._loose_bytes -= len(body) * (1 + _FRAMING)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        self._is_whole = True
+        self._loose_bytes = 0
+        super().on_message_complete()
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    # answers
+
+    def on_response_complete(self) -> None:
+        """The last byte of an answer was handed over."""
+        self._since = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Ends a connection whose bytes make no sense or are too many: never a second answer, never one out of turn."""
+        status, kind = self._refusal
+        self.count(kind)
+        self._is_deaf = True
+        cycle = self.cycle
+        if self._in_head or self._is_whole:
+            if cycle is None or cycle.response_complete:
+                self._answer(status, msg)
+            else:  # what was asked before came in full: it is answered, the last answer closes
+                cycle.keep_alive = False
+        elif self.pipeline or cycle.response_started:
+            self.transport.close()
+        else:
+            cycle.disconnected = True  # whoever waits for the body learns that it will not come
+            cycle.message_event.set()
+            self._answer(status, msg)
+
+    def _answer(self, status: int, text: str) -> None:
+        head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(text)
+        self.transport.write(STATUS_LINE[status] + head + text.encode())
+        self.transport.close()
+
+    # limits that only time shows
+
+    @property
+    def _is_idle(self) -> bool:
+        """Nothing is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def close_if_late(self, now: float) -> None:
+        """Ends the connection if the client takes too long to ask, or to take its answers."""
+        if self.transport.get_write_buffer_size():
+            self._unread_since = now if self._unread_since is None else self._unread_since
+            if now - self._unread_since > self.limits.send_timeout_s:
+                self.count("slow_reader")
+                self.transport.abort()
+            return
+        self._unread_since = None
+        if self._is_deaf or self.transport.is_closing():
+            return
+        age_s = now - self._since
+        if self._is_whole:
+            if self._is_idle and age_s > self.timeout_keep_alive + 1:  # uvicorn's timer is off: an empty line stops it
+                self.transport.close()
+        elif self._in_head:
+            if age_s > self.limits.header_timeout_s:
+                self._close_late("slow_headers")
+        # the routes answer 408; twice and a second leaves them the time to do it, and to discard the rest
+        elif age_s > self.limits.header_timeout_s + 2 * self.body_timeout_s + 1:
+            self._close_late("slow_body")
+
+    def _close_late(self, kind: str) -> None:
+        if self.cycle is not None:  # not a connection that was opened and never used
+            self.count(kind)
+        self._is_deaf = True
+        if self._in_head and not self._is_idle:
+            self.cycle.keep_alive = False  # the request before is still being answered
+        else:
+            self.transport.close()
+
+    def _make_room(self) -> None:
+        """Closes the longest idle connections, or this new one if none is idle."""
+        everybody = cast(set[GuardedProtocol], self.connections)
+        still_open = [other for other in everybody if not other.transport.is_closing()]
+        if len(still_open) <= self.limits.connections:
+            return
+        idle = [other for other in still_open if other._is_idle and other is not self]  # noqa: SLF001  # the same class
+        idle.sort(key=lambda other: other._since)  # noqa: SLF001  # the same class
+        for other in idle[: 1 + len(still_open) // _EVICTED_SHARE] or [self]:
+            self.count("connections")
+            other.transport.abort()
+
+
+def protocol_class(
+    limits: ConnectionLimits, *, body_timeout_s: float, count: Callable[[str], None]
+) -> type[GuardedProtocol]:
+    """The class that uvicorn makes connections of.
+
+    Args:
+        limits: Of every connection.
+        body_timeout_s: Of the routes; the connection waits longer than they do.
+        count: Takes one of telemetry.REJECTIONS for every connection that is ended or request that is refused.
+    """
+    members = {"limits": limits, "body_timeout_s": body_timeout_s, "count": staticmethod(count)}
+    made: type[GuardedProtocol] = type("Connection", (GuardedProtocol,), members)
+    return made
+
+
+def close_late(connections: Iterable[Any], now: float) -> None:
+    """Ends the connections whose clients take too long; `now` is the event loop's time."""
+    for connection in tuple(connections):
+        connection.close_if_late(now)

@@ -1,0 +1,73 @@
+"""Spans of requests for OpenTelemetry; imported only with PSM_TRACING=otlp, needs the extra `psm-predictor[otel]`.
+
+A span is made when its request has been answered, so that the hot route knows nothing of tracing. Where spans go, how
+many and under which service name is said by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...).
+"""
+
+import time
+from typing import Final
+
+from opentelemetry import trace as otel
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+from psm_predictor.requestlog import Finished, Trace
+from psm_predictor.settings import PackageRef
+
+_NANO: Final = 1_000_000_000
+_SERVER_ERROR: Final = 500
+
+
+class OpenTelemetrySpans:
+    """Hands spans to OpenTelemetry's exporter, which sends them in batches from a thread of its own."""
+
+    def __init__(self, package: PackageRef, exporter: SpanExporter | None = None) -> None:
+        named = Resource.create({SERVICE_VERSION: str(package.version), "psm.model_package": package.arn})
+        if str(named.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+            named = named.merge(Resource({SERVICE_NAME: "psm-predictor"}))
+        self._provider = TracerProvider(resource=named, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("psm_predictor")
+
+    def record(self, request: Finished, trace: Trace) -> Trace:
+        """Records the request as a span of the trace; the place it got there."""
+        end_ns = time.time_ns()
+        span = self._tracer.start_span(
+            f"{request.method} {request.route}",
+            context=_parent(trace),
+            kind=otel.SpanKind.SERVER,
+            start_time=end_ns - int(request.seconds * _NANO),
+            attributes={
+                "http.request.method": request.method,
+                "http.route": request.route,
+                "http.response.status_code": request.status,
+                "http.request.body.size": request.bytes_in,
+                "http.response.body.size": request.bytes_out,
+                "psm.request_id": request.request_id,
+            },
+        )
+        if request.status >= _SERVER_ERROR:
+            span.set_status(otel.StatusCode.ERROR)
+        span.end(end_ns)
+        place = span.get_span_context()
+        return Trace(
+            otel.format_trace_id(place.trace_id),
+            otel.format_span_id(place.span_id),
+            trace.parent_id,
+            is_sampled=place.trace_flags.sampled,
+        )
+
+    def close(self) -> None:
+        """Sends what waits."""
+        self._provider.shutdown()
+
+
+def _parent(trace: Trace) -> otel.Context:
+    """The caller's span as OpenTelemetry knows parents; without one an empty context, which begins a trace."""
+    if not trace.parent_id:
+        return otel.Context()
+    flags = otel.TraceFlags(otel.TraceFlags.SAMPLED if trace.is_sampled else otel.TraceFlags.DEFAULT)
+    caller = otel.SpanContext(int(trace.trace_id, 16), int(trace.parent_id, 16), is_remote=True, trace_flags=flags)
+    return otel.set_span_in_context(otel.NonRecordingSpan(caller), otel.Context())
