@@ -12,12 +12,12 @@ from bench.operator.churn import churn
 from bench.operator.cold import limit_s
 from bench.operator.lab import GROUPS, group_name, model_name
 from bench.operator.place import LEASE_S, Place, passes, quiet, until_scraped
-from bench.operator.results import Results, percentile
+from bench.results import Results, percentile
 
 from psm_local.supervise.instance import Say
 
 IDLE_S: Final = 60.0
-CLICKED: Final = 10
+CLICKED: Final = 20
 """Groups; each is followed by a fiftieth of the models."""
 FAILOVERS: Final = 3
 SEED: Final = 4

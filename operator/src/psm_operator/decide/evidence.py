@@ -24,7 +24,7 @@ from psm_operator.values import (
     Verdict,
 )
 
-CONFIRMATION = timedelta(seconds=1.5)
+CONFIRMATION = timedelta(seconds=1)
 """Two reads at least this far apart confirm a revoked approval: one alone may be a stale replica (docs/adr/0011)."""
 
 
