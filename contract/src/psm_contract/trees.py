@@ -12,7 +12,7 @@ decides each split exactly as the float64 threshold did. Rows must be finite: th
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
