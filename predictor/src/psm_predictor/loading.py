@@ -31,13 +31,13 @@ def load_model(settings: Settings) -> Model:
         ArtifactError: The model can never be served.
         ArtifactUnavailable: It cannot be fetched just now.
     """
-    # onnxruntime takes 0.1 s to import: here it does so in the thread, after the socket is open
+    # what the model needs is imported here in the thread, after the socket is open
     from psm_predictor.artifact.load import load  # noqa: PLC0415
 
     archive = settings.archive
     fetched = fetch(settings.package, cache_dir=settings.cache_dir, limit_bytes=archive.packed_bytes)
-    verified = verify(fetched, archive)
-    return load(verified)
+    verified = verify(fetched, archive, keep_joblib=settings.engine == "joblib")
+    return load(verified, settings.engine)
 
 
 async def load_until_ready(settings: Settings, lifecycle: Lifecycle, recorder: Recorder) -> Model:

@@ -6,17 +6,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from psm_contract.manifest import ONNX_INPUT, ONNX_PROBABILITIES, Manifest
+from psm_contract.manifest import Manifest
 from psm_contract.tables import Tables
+from psm_contract.trees import TreeEnsemble
 
 Matrix = NDArray[np.float32]
 
 
-class Session(Protocol):
-    """What we use of onnxruntime.InferenceSession."""
+class Engine(Protocol):
+    """What answers a matrix; see `engines`. Safe to call from several threads."""
 
-    def run(self, output_names: list[str], input_feed: dict[str, Matrix]) -> list[Matrix]:
-        """Named outputs for named inputs."""
+    @property
+    def name(self) -> str:
+        """As PSM_ENGINE calls it."""
+
+    def __call__(self, features: Matrix, /) -> Matrix:
+        """Probabilities, [rows, classes], of finite features, [rows, features]; a fresh array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +31,14 @@ class Model:
     Attributes:
         manifest: What it is.
         tables: Learned tables that turn till lines into features.
-        session: The inference session; safe to call from several threads.
+        engine: What answers.
+        trees: The model as flat arrays, where it is an ensemble of trees, whatever answers; for explanations.
     """
 
     manifest: Manifest
     tables: Tables
-    session: Session
+    engine: Engine
+    trees: TreeEnsemble | None = None
 
     def probabilities(self, features: Matrix) -> Matrix:
         """Probabilities in the order of the manifest's classes.
@@ -42,4 +49,4 @@ class Model:
         Returns:
             [n, classes]
         """
-        return self.session.run([ONNX_PROBABILITIES], {ONNX_INPUT: features})[0]
+        return self.engine(features)

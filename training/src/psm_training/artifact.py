@@ -1,7 +1,7 @@
-"""Writes model.tar.gz: the model as ONNX and joblib, its tables, its manifest with digests and golden rows.
+"""Writes model.tar.gz: the model as flat trees, ONNX and joblib, its tables, its manifest with digests and golden rows.
 
-The archive is proven before it is written: ONNX answers like scikit-learn on the golden rows and on a sample of
-held-out baskets, or nothing is written.
+The archive is proven before it is written: the flat trees and ONNX answer like the estimator on all held-out baskets,
+the golden rows among them, or nothing is written.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import importlib.metadata
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import joblib
 import numpy as np
@@ -17,15 +17,17 @@ import onnxruntime
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from psm_contract import manifest as contract
 from psm_contract.features import basket_features, feature_schema
 from psm_contract.manifest import Feature, GoldenBasket, GoldenRow, Manifest, Training
 from psm_contract.schema import CLASSES
 from psm_contract.tables import Tables
+from psm_contract.trees import TreeEnsemble
 from psm_training import inference_code
 from psm_training.archive import pack
+from psm_training.flatten import flatten
 from psm_training.gold import Gold
 from psm_training.reference import reference
 
@@ -41,7 +43,7 @@ LIBRARIES: Final = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
 class ParityError(RuntimeError):
-    """ONNX does not answer like scikit-learn; the archive must not exist."""
+    """What would be served does not answer like the estimator; the archive must not exist."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class Fitted:
     """A model and what it was fitted on.
 
     Attributes:
-        estimator: The model.
+        estimator: The model: any classifier of scikit-learn that skl2onnx converts.
         tables: Learned tables its features came from.
         window: [baskets, features], its input; drift is measured against it.
     """
 
-    estimator: RandomForestClassifier
+    estimator: Any
     tables: Tables
     window: NDArray[np.float32]
 
@@ -89,7 +91,7 @@ def write_artifact(path: Path, fitted: Fitted, held_out: Gold, provenance: Prove
         The archive's sha256, 64 hex digits.
 
     Raises:
-        ParityError: ONNX and scikit-learn differ by more than GOLDEN_TOLERANCE.
+        ParityError: What would be served and the estimator differ by more than GOLDEN_TOLERANCE.
     """
     raw = pack(artifact_members(fitted, held_out, provenance))
     path.write_bytes(raw)
@@ -100,10 +102,11 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
     """The archive's members by relative path; see `write_artifact`."""
     estimator, tables = fitted.estimator, fitted.tables
     matrix = basket_features(held_out.lines, tables)
-    onnx = _onnx(estimator, matrix.shape[1])
-    probabilities = prove_parity(estimator, onnx, matrix)
+    onnx, trees = _onnx(estimator, matrix.shape[1]), flatten(estimator)
+    probabilities = prove_parity(estimator, onnx, trees, matrix)
     members = {
         contract.ONNX: onnx,
+        **({} if trees is None else {contract.TREES: trees.to_npz()}),
         contract.JOBLIB: _joblib(estimator),
         contract.TABLES: tables.to_npz(),
         contract.CODE: Path(inference_code.__file__).read_bytes(),
@@ -126,26 +129,31 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
     return {contract.MANIFEST: manifest.to_json(), **members}
 
 
-def prove_parity(estimator: RandomForestClassifier, onnx: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Answers every row both ways and returns ONNX's probabilities, which are what will be served.
+def prove_parity(
+    estimator: Any, onnx: bytes, trees: TreeEnsemble | None, matrix: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Answers every row in each way and returns the estimator's probabilities, from which none differs.
 
     Raises:
-        ParityError: They differ by more than GOLDEN_TOLERANCE.
+        ParityError: One differs by more than GOLDEN_TOLERANCE.
     """
+    expected: NDArray[np.float32] = estimator.predict_proba(matrix).astype(np.float32)
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    answered: NDArray[np.float32] = session.run([contract.ONNX_PROBABILITIES], {contract.ONNX_INPUT: matrix})[0]
-    expected = estimator.predict_proba(matrix)
-    difference = np.abs(answered - expected).max(axis=1)
-    worst = int(difference.argmax())
-    if not difference[worst] <= contract.GOLDEN_TOLERANCE:
-        raise ParityError(
-            f"held-out basket {worst}: ONNX answers {answered[worst].tolist()}, scikit-learn "
-            f"{expected[worst].tolist()}; allowed difference {contract.GOLDEN_TOLERANCE}"
-        )
-    return answered
+    answers = {contract.ONNX: session.run([contract.ONNX_PROBABILITIES], {contract.ONNX_INPUT: matrix})[0]}
+    if trees is not None:
+        answers[contract.TREES] = trees.probabilities(matrix)
+    for name, answered in answers.items():
+        difference = np.abs(answered - expected).max(axis=1)
+        worst = int(difference.argmax())
+        if not difference[worst] <= contract.GOLDEN_TOLERANCE:
+            raise ParityError(
+                f"held-out basket {worst}: {name} answers {answered[worst].tolist()}, the estimator "
+                f"{expected[worst].tolist()}; allowed difference {contract.GOLDEN_TOLERANCE}"
+            )
+    return expected
 
 
-def _onnx(estimator: RandomForestClassifier, features: int) -> bytes:
+def _onnx(estimator: Any, features: int) -> bytes:
     """The model as ONNX; a fixed graph name, because the default is random."""
     graph = to_onnx(
         estimator,
@@ -158,24 +166,26 @@ def _onnx(estimator: RandomForestClassifier, features: int) -> bytes:
     return raw
 
 
-def _joblib(estimator: RandomForestClassifier) -> bytes:
+def _joblib(estimator: Any) -> bytes:
     _clear_padding(estimator)
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
     return buffer.getvalue()
 
 
-def _clear_padding(forest: RandomForestClassifier) -> None:
-    """Zeroes the unused bytes between the fields of the trees' nodes.
+def _clear_padding(estimator: Any) -> None:
+    """Zeroes the unused bytes between the fields of a forest's nodes.
 
     scikit-learn leaves there whatever the memory held, so the pickles of two equal forests would differ.
     """
-    for tree in (estimator.tree_ for estimator in forest.estimators_):
-        state = tree.__getstate__()
+    if not isinstance(estimator, RandomForestClassifier | ExtraTreesClassifier):
+        return
+    for grown in estimator.estimators_:
+        state = grown.tree_.__getstate__()
         nodes = np.zeros(len(state["nodes"]), dtype=state["nodes"].dtype)  # zeros_like would not clear the padding
         for name in nodes.dtype.names:
             nodes[name] = state["nodes"][name]
-        tree.__setstate__({**state, "nodes": nodes})
+        grown.tree_.__setstate__({**state, "nodes": nodes})
 
 
 def _spread(probabilities: NDArray[np.float32], allowed: NDArray[np.bool_], count: int) -> list[int]:

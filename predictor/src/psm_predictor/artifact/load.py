@@ -6,46 +6,40 @@ Called by `loading`. Everything that runs here was proven by `verify` to be what
 import ctypes
 import json
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
-from typing import Any, Final
-
-import onnxruntime
+from typing import Any
 
 from psm_contract.features import feature_schema
-from psm_contract.manifest import (
-    GOLDEN_TOLERANCE,
-    ONNX,
-    ONNX_INPUT,
-    ONNX_PROBABILITIES,
-    TABLES,
-    Feature,
-    Manifest,
-)
+from psm_contract.manifest import GOLDEN_TOLERANCE, TABLES, Feature, Manifest
 from psm_contract.tables import Tables
-from psm_predictor.answer import Answerer
+from psm_predictor.answer import Answerer, Dialect, Head
 from psm_predictor.artifact.verify import VerifiedArtifact
 from psm_predictor.counters import CounterBlock
+from psm_predictor.dialects.predict import PredictDialect
+from psm_predictor.engines import choose
 from psm_predictor.errors import ArtifactError, Reason, RequestError
 from psm_predictor.golden import golden_instance, golden_lines
-from psm_predictor.model import Model, Session
+from psm_predictor.model import Model
 from psm_predictor.request import RequestSchemas
-from psm_predictor.settings import RequestLimits
+from psm_predictor.settings import EngineChoice, RequestLimits
 from psm_predictor.telemetry import Recorder
 
-_CPU: Final = ["CPUExecutionProvider"]
-_QUIET: Final = 3  # onnxruntime's severity "error"; it raises what we need to know
 
-
-def load(verified: VerifiedArtifact) -> Model:
+def load(verified: VerifiedArtifact, choice: EngineChoice = "auto") -> Model:
     """The model, after it answered every golden row and basket as it did in training.
 
     Raises:
         ArtifactError: It does not load, does not fit its manifest, or answers otherwise; the row is in the message.
     """
     manifest = verified.manifest
-    model = Model(
-        manifest=manifest, tables=_tables(verified.tables, manifest), session=_session(verified.onnx, manifest)
-    )
+    tables = _tables(verified.tables, manifest)
+    try:
+        trees = choose.read_trees(verified.trees, manifest)
+        engine = choose.engine(choice, verified, trees)
+    except ValueError as err:
+        raise ArtifactError(Reason.MODEL_INVALID, str(err)) from err
+    model = Model(manifest=manifest, tables=tables, engine=engine, trees=trees)
     self_test(model)
     _return_freed_memory()
     return model
@@ -57,21 +51,23 @@ def self_test(model: Model) -> None:
     lines = max((len(basket.lines) for basket in manifest.golden_baskets), default=1)
     limits = RequestLimits(instances=len(manifest.golden), lines=lines)
     schemas = RequestSchemas(manifest.features, limits)
-    answerer = Answerer(model, schemas, Recorder(CounterBlock(1).row(0)), version=0)
+    predict = PredictDialect(version=0)
+    answerer = Answerer(model, [predict], schemas, Recorder(CounterBlock(1).row(0)))
+    ask = partial(_ask, answerer, predict)
     instances = [golden_instance(manifest, row) for row in manifest.golden]
     for number, (row, instance) in enumerate(zip(manifest.golden, instances, strict=True)):
-        _compare(f"golden[{number}]", instance, row.probabilities, _ask(answerer, instance))
-    batch = _ask(answerer, {"instances": instances})["predictions"]
+        _compare(f"golden[{number}]", instance, row.probabilities, ask(instance))
+    batch = ask({"instances": instances})["predictions"]
     for number, (row, instance) in enumerate(zip(manifest.golden, instances, strict=True)):
         _compare(f"golden[{number}] in a batch", instance, row.probabilities, batch[number])
     for number, basket in enumerate(manifest.golden_baskets):
         body = golden_lines(basket)
-        _compare(f"golden_baskets[{number}]", body, basket.probabilities, _ask(answerer, body))
+        _compare(f"golden_baskets[{number}]", body, basket.probabilities, ask(body))
 
 
-def _ask(answerer: Answerer, document: dict[str, Any]) -> Any:
+def _ask(answerer: Answerer, dialect: Dialect, document: dict[str, Any]) -> Any:
     try:
-        return json.loads(answerer.answer(json.dumps(document).encode(), "self-test"))
+        return json.loads(answerer.answer(dialect, json.dumps(document).encode(), Head("self-test")).body)
     except RequestError as err:
         raise ArtifactError(
             Reason.GOLDEN_MISMATCH, f"this release refuses a golden row or basket: {err.detail}; train the model again"
@@ -87,29 +83,6 @@ def _compare(what: str, asked: dict[str, Any], expected: Sequence[float], answer
             f"{what} is answered with {answered}, training said {list(expected)} "
             f"(difference {difference:.2g}, allowed {GOLDEN_TOLERANCE:g}); train the model again; input {json.dumps(asked)}",
         )
-
-
-def _session(raw: bytes, manifest: Manifest) -> Session:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a worker is one core; rows are microseconds
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the trees need no scratch memory worth keeping
-    options.log_severity_level = _QUIET
-    try:
-        session = onnxruntime.InferenceSession(raw, options, providers=_CPU)
-    except Exception as err:  # onnxruntime raises a dozen types without a common base
-        raise ArtifactError(Reason.MODEL_INVALID, f"{ONNX} does not load: {err}; train the model again") from err
-    inputs = {node.name: (node.type, node.shape[-1]) for node in session.get_inputs()}
-    expected = {ONNX_INPUT: ("tensor(float)", len(manifest.features))}
-    if inputs != expected:
-        raise ArtifactError(Reason.MODEL_INVALID, f"{ONNX} takes {inputs}, the manifest implies {expected}")
-    outputs = {node.name: node.shape[-1:] for node in session.get_outputs()}
-    if outputs.get(ONNX_PROBABILITIES) != [len(manifest.classes)]:
-        raise ArtifactError(
-            Reason.MODEL_INVALID, f"{ONNX} has outputs {outputs}, expected {ONNX_PROBABILITIES} of {manifest.classes}"
-        )
-    answer: Session = session
-    return answer
 
 
 def _tables(raw: bytes, manifest: Manifest) -> Tables:
