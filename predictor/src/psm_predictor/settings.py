@@ -16,6 +16,7 @@ from psm_predictor.errors import SettingsError
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 AccessLogging = Literal["off", "errors", "all"]
 Tracing = Literal["off", "otlp"]
+EngineChoice = Literal["auto", "trees", "onnx", "joblib"]
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _MEBIBYTE: Final = 1024 * 1024
@@ -141,6 +142,7 @@ class Settings:
         archive: Limits of the archive.
         server: The HTTP server.
         guard: Who may ask.
+        engine: What answers; auto is the kernel where the model is an ensemble of trees, else ONNX.
         cache_dir: Where a fetched archive is kept, so that a restarted container need not fetch it again.
         termination_log: File whose text Kubernetes shows as the container's termination message; used if it exists.
         log_level: Least severity logged.
@@ -154,6 +156,7 @@ class Settings:
     archive: ArchiveLimits = ArchiveLimits()
     server: ServerSettings = ServerSettings()
     guard: GuardSettings = GuardSettings()
+    engine: EngineChoice = "auto"
     cache_dir: Path = Path("/tmp/psm-predictor")  # noqa: S108  # the one writable directory of the container
     termination_log: Path = Path("/dev/termination-log")
     log_level: LogLevel = "INFO"
@@ -218,6 +221,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         archive=_archive(read, ArchiveLimits()),
         server=_server(read, ServerSettings()),
         guard=_guard(read),
+        engine=_engine(read),
         cache_dir=Path(read.text("PSM_CACHE_DIR", "/tmp/psm-predictor")),  # noqa: S108  # as in Settings
         termination_log=Path(read.text("PSM_TERMINATION_LOG", "/dev/termination-log")),
         log_level=cast(LogLevel, read.choice("PSM_LOG_LEVEL", "INFO", get_args(LogLevel))),
@@ -318,3 +322,14 @@ def _guard(read: _Reader) -> GuardSettings:
     if len({bool(guard.jwks), bool(guard.issuer), bool(guard.audience)}) > 1:
         read.findings.append("PSM_JWT_JWKS, PSM_JWT_ISSUER and PSM_JWT_AUDIENCE belong together; set all or none")
     return guard
+
+
+def _engine(read: _Reader) -> EngineChoice:
+    engine = cast(EngineChoice, read.choice("PSM_ENGINE", "auto", get_args(EngineChoice)))
+    may_unpickle = read.choice("PSM_ALLOW_JOBLIB", "0", ("0", "1")) == "1"
+    if engine == "joblib" and not may_unpickle:
+        read.findings.append(
+            "PSM_ENGINE is joblib, which runs whatever the archive's model.joblib says; "
+            "set PSM_ALLOW_JOBLIB=1 if you trust whoever can register a model"
+        )
+    return engine
