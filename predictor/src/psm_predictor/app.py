@@ -1,26 +1,28 @@
-"""The ASGI application: FastAPI, with /predict dispatched before its middleware and router.
+"""The ASGI application: FastAPI, with the hot routes dispatched before its middleware and router.
 
-Everything that is not /predict takes FastAPI's ordinary way; its requests are counted here, outside of middleware.
+Everything else takes FastAPI's ordinary way; its requests are counted here, outside of middleware.
 """
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Final, cast
 
 from fastapi import FastAPI
 
-from psm_predictor.hotpath import Message, PredictRoute, Receive, Scope, Send
+from psm_predictor import protocol_routes, routes
+from psm_predictor.answer import Dialect
+from psm_predictor.asgi import Message, Receive, Scope, Send
+from psm_predictor.hotpath import HotRoute
 from psm_predictor.lifecycle import Lifecycle
-from psm_predictor.openapi import add_predict
-from psm_predictor.routes import router
+from psm_predictor.openapi import add_hot_routes
 from psm_predictor.settings import Settings
 from psm_predictor.telemetry import Recorder, Telemetry, route_number
 
-_PREDICT: Final = "/predict"
 _DESCRIPTION: Final = "Predicts the price sensitivity of baskets: LA (less affluent), MM (mid market), UM (up market)."
 
 
 class PredictorApp(FastAPI):
-    """FastAPI whose hot route does not pay for FastAPI."""
+    """FastAPI whose hot routes do not pay for FastAPI."""
 
     def __init__(
         self,
@@ -28,7 +30,9 @@ class PredictorApp(FastAPI):
         lifecycle: Lifecycle,
         telemetry: Telemetry,
         recorder: Recorder,
-        predict: PredictRoute,
+        *,
+        hot: HotRoute,
+        hot_paths: Mapping[str, Dialect],
     ) -> None:
         super().__init__(
             title="Price sensitivity predictor",
@@ -40,17 +44,19 @@ class PredictorApp(FastAPI):
         self._settings = settings
         self._lifecycle = lifecycle
         self._recorder = recorder
-        self._predict = predict
+        self._hot = hot
+        self._hot_paths = hot_paths
         self._root_path = settings.server.root_path
-        self._predict_paths = frozenset({_PREDICT, self._root_path + _PREDICT})
         self._document: dict[str, Any] | None = None
-        self.include_router(router(settings.package, lifecycle, telemetry))
+        self.include_router(routes.router(settings.package, lifecycle, telemetry))
+        self.include_router(protocol_routes.router(settings.package, settings.requests, lifecycle, telemetry))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatches one request."""
         if scope["type"] == "http":
-            if scope["path"] in self._predict_paths:
-                await self._predict(scope, receive, send)
+            dialect = self._hot_paths.get(scope["path"])
+            if dialect is not None:
+                await self._hot(dialect, scope, receive, send)
             else:
                 await self._cold(scope, receive, send)
 
@@ -61,7 +67,8 @@ class PredictorApp(FastAPI):
         self.openapi_schema = None
         document = super().openapi()
         model = self._lifecycle.model
-        add_predict(document, None if model is None else model.manifest, self._settings.requests)
+        manifest = None if model is None else model.manifest
+        add_hot_routes(document, manifest, self._settings.package, self._settings.requests)
         if model is not None:
             self._document = document
         return document

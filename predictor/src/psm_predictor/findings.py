@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from psm_predictor.schema import Schema
 
+MOST_FINDINGS: Final = 20
 Finding = dict[str, Any]
 Location = tuple[str | int, ...]
 
-_MOST_FINDINGS: Final = 20
 _MOST_CHARACTERS: Final = 200
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
@@ -33,7 +33,7 @@ def finding(kind: str, location: Location, message: str, value: Any) -> Finding:
 
 def findings(document: Any, schema: Schema) -> list[Finding]:
     """What is wrong with the document, at most 20 findings; empty if nothing is."""
-    return list(islice(_walk(document, schema, ()), _MOST_FINDINGS))
+    return list(islice(_walk(document, schema, ()), MOST_FINDINGS))
 
 
 def parse(body: bytes) -> Any:
@@ -99,6 +99,10 @@ def _array(value: list[Any], schema: Schema, at: Location) -> Iterator[Finding]:
     if not least <= len(value) <= most:
         message = f"must have {least} to {most} items, it has {len(value)}"
         yield finding("wrong_length", at, message, f"{len(value)} items")
+        return
+    if "prefixItems" in schema:
+        for place, part in zip(schema["prefixItems"], value, strict=True):
+            yield from _walk(part, place, (*at, place["title"]))
         return
     for number, part in enumerate(value):
         yield from _walk(part, schema["items"], (*at, number))

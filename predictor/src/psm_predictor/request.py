@@ -1,14 +1,13 @@
-"""The body of POST /predict -> the model's input matrix.
+"""JSON bodies -> the model's input matrix.
 
-Three forms: one basket as ready features, `{"instances": [...]}`, and `{"lines": [...]}`, the till lines of one basket.
-Used by `answer` for every request and by nobody else. Bytes go through msgspec straight into a float32 buffer; only a
-body that is refused is looked at twice, to say why.
+Forms: one basket as ready features, `{"instances": [...]}`, `{"lines": [...]}` with the till lines of one basket, and,
+where a dialect has it, a bare list of baskets. Bytes go through msgspec straight into a float32 buffer; only a body that
+is refused is looked at twice, to say why.
 """
 
 import re
-import struct
 from collections.abc import Callable, Iterable
-from operator import attrgetter
+from enum import Enum
 from typing import Any, Final, cast
 
 import msgspec
@@ -21,33 +20,59 @@ from psm_contract.tables import LEVELS, UNKNOWN, Tables
 from psm_predictor import findings
 from psm_predictor.errors import RequestError
 from psm_predictor.model import Matrix, Model
-from psm_predictor.schema import Schema, instance_schema, line_schema, list_schema, struct_of
+from psm_predictor.rows import CountUnknown, RowWriter
+from psm_predictor.schema import Schema, array_schema, instance_schema, line_schema, object_schema, row_schema, type_of
 from psm_predictor.settings import RequestLimits
 
-_LIST_FORM: Final = re.compile(rb'\s*\{\s*"(instances|lines)"\s*:\s*\[')
+_LIST_FORM: Final = re.compile(rb'\s*(?:\{\s*"(instances|lines)"\s*:\s*)?\[')
 _PRODUCT: Final = LEVELS[0]
-_FLOAT_BYTES: Final = 4
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what its type says."""
 
-CountUnknown = Callable[[int], None]
+
+class Form(Enum):
+    """How a body puts its baskets."""
+
+    BASKET = "one basket as ready features"
+    INSTANCES = "several, as a member of an object"
+    LINES = "the till lines of one"
+    LIST = "several, as a bare list"
+
+
+_FORMS: Final = {b"instances": Form.INSTANCES, b"lines": Form.LINES, None: Form.LIST}
+"""By what `_LIST_FORM` captures."""
 
 
 class RequestSchemas:
-    """The JSON Schemas of the three forms for one model; `document` is what OpenAPI shows."""
+    """The JSON Schemas of all forms for one model: what decoders enforce and OpenAPI shows.
+
+    Attributes:
+        instance: A basket as an object of features.
+        row: A basket as a list of values.
+        predict: What a body of /predict may be.
+        invocations: What a JSON body of /invocations may be.
+        listed: Baskets as /invocations takes them: objects, or lists of values.
+    """
 
     def __init__(self, features: Iterable[Feature], limits: RequestLimits) -> None:
-        self.instance: Schema = instance_schema(tuple(features))
-        self.instances = list_schema("instances", self.instance, limits.instances, "Several baskets as ready features.")
-        self.lines = list_schema("lines", line_schema(), limits.lines, "The till lines of one basket.")
-
-    def for_document(self, document: Any) -> Schema:
-        """The form that a document means to be."""
-        match document:
-            case {"instances": _}:
-                return self.instances
-            case {"lines": _}:
-                return self.lines
-            case _:
-                return self.instance
+        features = tuple(features)
+        most = limits.instances
+        self.instance = instance_schema(features)
+        self.row = row_schema(features)
+        self.listed = array_schema({"anyOf": [self.instance, self.row]}, most)
+        several = "Several baskets as ready features."
+        lines = object_schema("lines", array_schema(line_schema(), limits.lines), "The till lines of one basket.")
+        self.predict: dict[Form, Schema] = {
+            Form.BASKET: self.instance,
+            Form.INSTANCES: object_schema("instances", array_schema(self.instance, most), several),
+            Form.LINES: lines,
+        }
+        self.invocations: dict[Form, Schema] = {
+            Form.BASKET: self.instance,
+            Form.INSTANCES: object_schema("instances", self.listed, several),
+            Form.LINES: lines,
+            Form.LIST: self.listed,
+        }
 
 
 def unknown_sources(features: Iterable[Feature]) -> tuple[str, ...]:
@@ -55,72 +80,83 @@ def unknown_sources(features: Iterable[Feature]) -> tuple[str, ...]:
     return (_PRODUCT, *(feature.name for feature in features if feature.kind == "category"))
 
 
-class RequestDecoder:
+class JsonDecoder:
     """Decodes bodies for one model into a reused buffer; not safe for use by two threads at once."""
 
-    def __init__(self, model: Model, schemas: RequestSchemas, count_unknown: CountUnknown) -> None:
-        features = model.manifest.features
-        self._schemas = schemas
-        self._tables: Tables = model.tables
-        self._count_unknown = count_unknown
-        instances = struct_of("Instances", schemas.instances)
-        lines = struct_of("Lines", schemas.lines)
-        self._one = msgspec.json.Decoder(struct_of("Instance", schemas.instance))
-        self._many = {
-            b"instances": (msgspec.json.Decoder(instances), self._matrix),
-            b"lines": (msgspec.json.Decoder(lines), self._from_lines),
-        }
-        self._rows = _RowWriter(features, count_unknown)
-        self._single = np.zeros((1, len(features)), dtype=np.float32)
+    def __init__(self, model: Model, forms: dict[Form, Schema], rows: RowWriter, count_unknown: CountUnknown) -> None:
+        self._forms = forms
+        self._rows = rows
+        self._one = msgspec.json.Decoder(type_of("Instance", forms[Form.BASKET])).decode
+        self._single = np.zeros((1, len(model.manifest.features)), dtype=np.float32)
         self._single_bytes = self._single.data.cast("B")
+        lines = _LinesConverter(model.tables, count_unknown)
+        converters: dict[Form, Callable[[Any], Matrix]] = {
+            Form.INSTANCES: lambda decoded: rows.matrix(decoded.instances),
+            Form.LINES: lambda decoded: lines.matrix(decoded.lines),
+            Form.LIST: rows.matrix,
+        }
+        self._lists = {
+            form: (msgspec.json.Decoder(type_of(form.name, schema)).decode, converters[form])
+            for form, schema in forms.items()
+            if form is not Form.BASKET
+        }
 
-    def decode(self, body: bytes) -> tuple[Matrix, bool]:
-        """The matrix and whether the answer is a list.
-
-        The matrix of a single basket is reused by the next call.
+    def decode(self, body: bytes) -> tuple[Matrix, Form]:
+        """The matrix and how the body put it; the matrix of a single basket is reused by the next call.
 
         Raises:
             RequestError: 422 with every field at fault.
         """
-        form = _LIST_FORM.match(body)
+        match = _LIST_FORM.match(body)
         try:
-            if form is None:
-                self._rows.write(self._single_bytes, 0, self._one.decode(body))
-                return self._single, False
-            decoder, convert = self._many[form[1]]
-            return convert(decoder.decode(body)), form[1] == b"instances"
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-            return self._reconsider(body, err)
+            if match is not None and (form := _FORMS[match[1]]) in self._lists:
+                decode, convert = self._lists[form]
+                return convert(decode(body)), form
+            self._rows.write(self._single_bytes, 0, self._one(body))
+        except DECODE_ERRORS as err:
+            raise self._refusal(body, err) from err
+        return self._single, Form.BASKET
 
-    def _reconsider(self, body: bytes, err: Exception) -> tuple[Matrix, bool]:
-        """A body that did not decode: says why."""
+    def _refusal(self, body: bytes, err: Exception) -> RequestError:
+        """Why a body did not decode."""
         try:
             document = findings.parse(body)
         except ValueError as fault:
             at_fault = [findings.finding("json_invalid", (), f"is not JSON: {fault}", f"{len(body)} bytes")]
-            raise RequestError(422, at_fault, "validation") from err
-        found = findings.findings(document, self._schemas.for_document(document))
+            return RequestError(422, at_fault, "validation")
+        found = findings.findings(document, self._meant(document))
         if not found:  # what JSON allows and UTF-8 does not, such as half a surrogate pair
             found = [findings.finding("json_invalid", (), f"cannot be decoded: {err}", f"{len(body)} bytes")]
-        raise RequestError(422, found, "validation") from err
+        return RequestError(422, found, "validation")
 
-    def _matrix(self, decoded: Any) -> Matrix:
-        instances: list[msgspec.Struct] = decoded.instances
-        matrix: Matrix = np.empty((len(instances), self._single.shape[1]), dtype=np.float32)
-        view = matrix.data.cast("B")
-        width = self._single.shape[1] * _FLOAT_BYTES
-        for number, instance in enumerate(instances):
-            self._rows.write(view, number * width, instance)
-        return matrix
+    def _meant(self, document: Any) -> Schema:
+        """The form that a document means to be."""
+        match document:
+            case {"instances": _}:
+                return self._forms[Form.INSTANCES]
+            case {"lines": _}:
+                return self._forms[Form.LINES]
+            case list() if Form.LIST in self._forms:
+                return self._forms[Form.LIST]
+            case _:
+                return self._forms[Form.BASKET]
 
-    def _from_lines(self, decoded: Any) -> Matrix:
-        lines: list[Any] = decoded.lines
+
+class _LinesConverter:
+    """Till lines of one basket -> its features; counts what training did not know."""
+
+    def __init__(self, tables: Tables, count_unknown: CountUnknown) -> None:
+        self._tables = tables
+        self._count_unknown = count_unknown
+
+    def matrix(self, lines: list[Any]) -> Matrix:
+        """[1, features]."""
         _check_one_basket(lines)
-        self._count_unknown_lines(lines)
+        self._count(lines)
         basket = [cast(Line, msgspec.structs.asdict(line)) for line in lines]
         return basket_features(Lines.from_baskets([basket]), self._tables)
 
-    def _count_unknown_lines(self, lines: list[Any]) -> None:
+    def _count(self, lines: list[Any]) -> None:
         known = self._tables.known(0, [line.PROD_CODE for line in lines])
         for _ in range(int(np.count_nonzero(known == UNKNOWN))):
             self._count_unknown(0)
@@ -129,61 +165,6 @@ class RequestDecoder:
             value = getattr(lines[0], spec.source or "", None)
             if value is not None and value not in words:
                 self._count_unknown(number)
-
-
-class _RowWriter:
-    """Writes one instance as float32 numbers: categories by look-up, what is missing by its default."""
-
-    def __init__(self, features: tuple[Feature, ...], count_unknown: CountUnknown) -> None:
-        self._count_unknown = count_unknown
-        self._row = attrgetter(*(feature.name for feature in features)) if len(features) > 1 else _astuple
-        self._pack = struct.Struct(f"={len(features)}f").pack_into
-        self._defaults = [_encoded_default(feature) for feature in features]
-        self._categories = [
-            (column, _codes(feature), len(feature.vocabulary) - 1, source)
-            for source, (column, feature) in enumerate(
-                ((column, feature) for column, feature in enumerate(features) if feature.kind == "category"), start=1
-            )
-        ]
-
-    def write(self, buffer: memoryview, offset: int, instance: msgspec.Struct) -> None:
-        """Writes the instance's row at the byte offset."""
-        row = list(self._row(instance))
-        for column, codes, other, source in self._categories:
-            code = codes.get(row[column])
-            if code is None:
-                self._count_unknown(source)
-                code = other
-            row[column] = code
-        try:
-            self._pack(buffer, offset, *row)
-        except struct.error:  # a feature was left out: None is no number
-            self._pack(
-                buffer,
-                offset,
-                *(default if value is None else value for value, default in zip(row, self._defaults, strict=True)),
-            )
-
-
-def _astuple(instance: msgspec.Struct) -> tuple[Any, ...]:
-    return msgspec.structs.astuple(instance)
-
-
-def _codes(feature: Feature) -> dict[str | None, int]:
-    codes: dict[str | None, int] = {word: number for number, word in enumerate(feature.vocabulary)}
-    if feature.default is not None:
-        codes[None] = codes[cast(str, feature.default)]
-    return codes
-
-
-def _encoded_default(feature: Feature) -> float:
-    match feature.default:
-        case str() as word:
-            return float(feature.vocabulary.index(word))
-        case None:
-            return 0.0  # never used: the field is required
-        case number:
-            return number
 
 
 def _check_one_basket(lines: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""JSON Schemas of what /predict takes, and the msgspec types compiled from them.
+"""JSON Schemas of what the JSON routes take, and the msgspec types compiled from them.
 
 The very schema that OpenAPI shows is what the decoder enforces, so the two cannot disagree. Used by `request` (types),
 `findings` (why a body is wrong) and `openapi` (documentation).
@@ -29,6 +29,8 @@ _BOUNDS: Final = {
     "maxItems": "max_length",
 }
 _WORDS_SHOWN: Final = 5
+_LONGEST_WORD: Final = 64
+"""Most characters of a category value, as of a code in a till line: more is a mistake, not an unknown word."""
 
 
 def instance_schema(features: Sequence[Feature]) -> Schema:
@@ -43,10 +45,36 @@ def instance_schema(features: Sequence[Feature]) -> Schema:
     }
 
 
+def row_schema(features: Sequence[Feature]) -> Schema:
+    """One basket as a list of its features' values, in the model's order; null is the default where there is one."""
+    return {
+        "title": "Row",
+        "description": "One basket as the values of its features, in the order of GET /model.",
+        "type": "array",
+        "prefixItems": [{"title": feature.name, **_value_schema(feature)} for feature in features],
+        "items": False,
+        "minItems": len(features),
+        "maxItems": len(features),
+    }
+
+
+def _value_schema(feature: Feature) -> Schema:
+    """One value of a row: what an instance may say, and the number of a word for the word."""
+    schema = _feature_schema(feature)
+    if feature.kind == "number":
+        return schema
+    word = {"type": "string", "maxLength": schema["maxLength"]}
+    code = {"type": "integer", "minimum": 0, "maximum": len(feature.vocabulary) - 1}
+    description = f"{schema['description']} May be the number of the word in the vocabulary."
+    optional = [] if feature.default is None else [{"type": "null"}]
+    return {"description": description, "anyOf": [word, code, *optional], "examples": schema["examples"]}
+
+
 def _feature_schema(feature: Feature) -> Schema:
     schema: Schema = {"description": feature.description}
     if feature.kind == "category":
         schema["type"] = "string"
+        schema["maxLength"] = max(_LONGEST_WORD, *map(len, feature.vocabulary))
         schema["description"] += f". A value unknown to the model counts as {feature.vocabulary[-1]!r}."
         schema["examples"] = list(feature.vocabulary[:_WORDS_SHOWN])
     else:
@@ -69,35 +97,35 @@ def line_schema() -> Schema:
     return schema
 
 
-def list_schema(key: str, item: Schema, most: int, description: str) -> Schema:
-    """An object whose only member `key` is a list of items."""
+def array_schema(item: Schema, most: int) -> Schema:
+    """A list of one to `most` items."""
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": most}
+
+
+def object_schema(key: str, items: Schema, description: str) -> Schema:
+    """An object whose only member `key` is a list."""
     return {
         "title": key.capitalize(),
         "description": description,
         "type": "object",
-        "properties": {key: {"type": "array", "items": item, "minItems": 1, "maxItems": most}},
+        "properties": {key: items},
         "required": [key],
         "additionalProperties": False,
     }
 
 
-def struct_of(name: str, schema: Schema) -> type[msgspec.Struct]:
-    """The closed msgspec type of an object schema; a property left out is its default, or None."""
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for key, value in schema["properties"].items():
-        kind = _type_of(key, value)
-        fields.append((key, kind) if key in schema["required"] else (key, kind, value.get("default")))
-    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True, gc=False, frozen=True)
-
-
-def _type_of(name: str, schema: Schema) -> Any:
-    """The type of one property."""
+def type_of(name: str, schema: Schema) -> Any:
+    """The msgspec type that takes exactly what the schema says."""
     if "anyOf" in schema:
-        return Union[tuple(_type_of(name, option) for option in schema["anyOf"])]  # noqa: UP007  # built at run time
+        return Union[tuple(type_of(name, option) for option in schema["anyOf"])]  # noqa: UP007  # built at run time
     if isinstance(schema["type"], list):
-        return Optional[_type_of(name, {**schema, "type": schema["type"][0]})]  # noqa: UP045  # built at run time
+        return Optional[type_of(name, {**schema, "type": schema["type"][0]})]  # noqa: UP045  # built at run time
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
+    if "properties" in schema:
+        return _struct_of(schema)
+    if "prefixItems" in schema:
+        return _row_of(schema)
     base = _base_type(name, schema)
     bounds: dict[str, Any] = {word: schema[key] for key, word in _BOUNDS.items() if key in schema}
     if schema["type"] == "integer":
@@ -116,6 +144,20 @@ def _base_type(name: str, schema: Schema) -> Any:
         case "string":
             return str
         case "array":
-            return list[struct_of(name, schema["items"])]  # type: ignore[misc]  # a type made at run time
+            return list[type_of(name, schema["items"])]  # type: ignore[misc]  # a type made at run time
         case kind:
             raise ValueError(f"{name}: no type for {kind!r}")
+
+
+def _struct_of(schema: Schema) -> type[msgspec.Struct]:
+    """The closed type of an object; a property left out is its default, or None."""
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for key, value in schema["properties"].items():
+        kind = type_of(key, value)
+        fields.append((key, kind) if key in schema["required"] else (key, kind, value.get("default")))
+    return msgspec.defstruct(schema["title"], fields, kw_only=True, forbid_unknown_fields=True, gc=False, frozen=True)
+
+
+def _row_of(schema: Schema) -> Any:
+    """The type of a list of fixed length."""
+    return tuple[tuple(type_of(item["title"], item) for item in schema["prefixItems"])]  # type: ignore[misc]  # made at run time

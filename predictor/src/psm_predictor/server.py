@@ -24,9 +24,11 @@ from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
 from psm_predictor.counters import Seat
+from psm_predictor.dialects import dialects
 from psm_predictor.errors import UNREACHABLE, ArtifactError
-from psm_predictor.hotpath import Answerers, PredictRoute
+from psm_predictor.hotpath import Answerers, HotRoute
 from psm_predictor.lifecycle import Lifecycle
+from psm_predictor.live.live import Live
 from psm_predictor.loading import load_until_ready
 from psm_predictor.model import Model
 from psm_predictor.request import RequestSchemas, unknown_sources
@@ -73,12 +75,16 @@ class Worker:
         self._batch_recorder = Recorder(seat.block.row(server.workers + seat.number))
         self._recorder = Recorder(seat.block.row(seat.number))
         self._telemetry = Telemetry(seat.block, settings.package, workers=server.workers)
+        self._live = Live(settings.live, settings.package, seat, workers=server.workers)
         self._lifecycle = Lifecycle()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
-        self._predict = PredictRoute(self._lifecycle, settings.requests, self._recorder, _TasksInFlight(tasks))
-        self._app = PredictorApp(settings, self._lifecycle, self._telemetry, self._recorder, self._predict)
+        self._dialects = dialects(settings.package, settings.requests, server.root_path)
+        self._hot = HotRoute(self._lifecycle, settings.requests, self._recorder, _TasksInFlight(tasks))
+        self._app = PredictorApp(
+            settings, self._lifecycle, self._telemetry, self._recorder, hot=self._hot, hot_paths=self._dialects.paths
+        )
         self._server = _Server(
             uvicorn.Config(
                 self._app,
@@ -111,6 +117,7 @@ class Worker:
         serving = loop.create_task(self._server.serve([listener]), name="serving")
         loading = loop.create_task(self._load(), name="loading")
         stopping = loop.create_task(self._stop.wait(), name="stopping")
+        counting = loop.create_task(self._live.run(), name="counting")
         try:
             await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
@@ -120,8 +127,10 @@ class Worker:
         finally:
             loading.cancel()
             stopping.cancel()
+            counting.cancel()
             self._server.should_exit = True
             await serving
+            await self._live.close()
         return EXIT_OK
 
     async def _load(self) -> None:
@@ -129,7 +138,8 @@ class Worker:
         model = await load_until_ready(settings, self._lifecycle, self._recorder)
         schemas = RequestSchemas(model.manifest.features, settings.requests)
         self._telemetry.describe_model(model.manifest.classes, unknown_sources(model.manifest.features))
-        self._predict.answerers = Answerers(
+        self._live.model_loaded(model.manifest, self._telemetry.registry)
+        self._hot.answerers = Answerers(
             inline=self._answerer(model, schemas, self._recorder),
             batch=self._answerer(model, schemas, self._batch_recorder),
         )
@@ -149,7 +159,7 @@ class Worker:
         )
 
     def _answerer(self, model: Model, schemas: RequestSchemas, recorder: Recorder) -> Answerer:
-        return Answerer(model, schemas, recorder, version=self._settings.package.version)
+        return Answerer(model, self._dialects.spoken, schemas, recorder)
 
     def _stop_requested(self, at_once: bool) -> None:  # noqa: FBT001  # add_signal_handler passes positional arguments
         if at_once or self._stop.is_set():

@@ -17,12 +17,29 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from psm_predictor.counters import SLOTS, CounterBlock, Row
+from psm_predictor.counters import LIVE, CounterBlock, Row
 from psm_predictor.settings import PackageRef
 
 OTHER: Final = "other"
-ROUTES: Final = ("/predict", "/health", "/healthz", "/readyz", "/model", "/metrics", "/docs", "/openapi.json", OTHER)
-STATUSES: Final = ("200", "404", "405", "408", "413", "422", "499", "500", "503", OTHER)
+V2: Final = "/v2"
+V2_INFER: Final = "/v2/models/{name}/infer"
+ROUTES: Final = (
+    "/predict",
+    "/invocations",
+    V2_INFER,
+    "/feedback",
+    "/health",
+    "/healthz",
+    "/readyz",
+    "/ping",
+    V2,
+    "/model",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    OTHER,
+)
+STATUSES: Final = ("200", "400", "404", "405", "406", "408", "409", "413", "415", "422", "499", "500", "503", OTHER)
 """499: the client went away before it had its answer."""
 
 REJECTIONS: Final = ("validation", "body_too_large", "slow_body", "in_flight", "not_ready")
@@ -93,8 +110,8 @@ class Recorder:
 
 
 def route_number(path: str) -> int:
-    """The route's number for Recorder.request; unknown paths share one."""
-    return _ROUTE.get(path, _ROUTE[OTHER])
+    """The route's number for Recorder.request; paths below /v2 share one, and so do unknown ones."""
+    return _ROUTE.get(path, _ROUTE[V2 if path.startswith("/v2/") else OTHER])
 
 
 class Telemetry:
@@ -113,8 +130,8 @@ class Telemetry:
 
     def describe_model(self, classes: Sequence[str], sources: Sequence[str]) -> None:
         """Names the slots of predictions and of unknown values; the same in every worker of a model."""
-        if len(classes) > _LABELS_MOST or _UNKNOWN + len(sources) > SLOTS:
-            raise ValueError(f"{len(classes)} classes and {len(sources)} category features exceed the {SLOTS} counters")
+        if len(classes) > _LABELS_MOST or _UNKNOWN + len(sources) > LIVE:
+            raise ValueError(f"{len(classes)} classes and {len(sources)} category features exceed the {LIVE} counters")
         self._classes, self._sources = tuple(classes), tuple(sources)
 
     def all_ready(self) -> bool:
