@@ -44,10 +44,21 @@ class KernelBuildHook(BuildHookInterface):
         source = Path(self.root) / _SOURCE
         kernel = source.with_suffix(".so")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        incoming = source.with_suffix(".incoming")
+        incoming = source.with_name("incoming.so")
         with tempfile.TemporaryDirectory() as scratch:
             subprocess.run(
-                [sys.executable, "-m", "ziglang", "cc", *_FLAGS, f'-DSOURCE_SHA256="{digest}"', "-o", str(incoming), str(source), "-lm"],
+                [
+                    sys.executable,
+                    "-m",
+                    "ziglang",
+                    "cc",
+                    *_FLAGS,
+                    f'-DSOURCE_SHA256="{digest}"',
+                    "-o",
+                    str(incoming),
+                    str(source),
+                    "-lm",
+                ],
                 check=True,
                 env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch},  # noqa: TID251  # passed on
             )

@@ -18,6 +18,9 @@ from psm_training.tables import cross_fitted_features, fit_tables
 Members = dict[str, bytes]
 CREATED_AT = "2026-01-01T00:00:00Z"
 GIT_SHA = "0" * 40
+SMALL = ForestRecipe(trees=10, max_depth=6)
+LARGE = ForestRecipe(trees=100, max_depth=12, min_samples_leaf=1)
+"""As large as the v2 that is trained on real data: some 60,000 leaves."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,22 @@ class ArtifactFile:
 
 
 def make_artifact(
-    tmp_path: Path, *, seed: int = 0, trees: int = 10, mutate: Callable[[Members], None] | None = None
+    tmp_path: Path,
+    *,
+    seed: int = 0,
+    forest: ForestRecipe = SMALL,
+    mutate: Callable[[Members], None] | None = None,
 ) -> ArtifactFile:
     """Writes tmp_path/model.tar.gz.
 
     Args:
         tmp_path: An existing folder.
         seed: Of the data and the forest: another seed is another model.
-        trees: Of the forest.
+        forest: Its size and shape.
         mutate: Changes the members (relative path -> content) before they are packed; digests in the manifest are
             left as they were, so that a test can break any of them.
     """
-    members = dict(_members(seed, trees))
+    members = dict(_members(seed, forest))
     manifest = Manifest.from_json(members[MANIFEST])
     if mutate is not None:
         mutate(members)
@@ -63,20 +70,14 @@ def make_artifact(
 
 
 @cache
-def _members(seed: int, trees: int) -> Members:
+def _members(seed: int, recipe: ForestRecipe) -> Members:
     gold = generate(baskets=2500, households=250, seed=seed).gold
     gold = gold.take(gold.label >= 0)
     held_out = gold.household % 4 == 0
     train, test = gold.take(~held_out), gold.take(held_out)
-    recipe = TableRecipe()
-    tables = fit_tables(train, recipe)
-    window = cross_fitted_features(train, tables, recipe)
-    forest = train_forest(
-        window,
-        train.label,
-        ForestRecipe(trees=trees, max_depth=6),
-        seed=seed,
-    )
+    tables = fit_tables(train, TableRecipe())
+    window = cross_fitted_features(train, tables, TableRecipe())
+    forest = train_forest(window, train.label, recipe, seed=seed)
     accuracy = float(forest.score(basket_features(test.lines, tables), test.label))
     provenance = Provenance(
         training=Training(

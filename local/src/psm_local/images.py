@@ -25,7 +25,7 @@ BASE_IMAGE = "docker.io/library/python:3.13-slim"
 _STAND_IN_SUITE = "trixie"  # its Python is 3.13
 _STAND_IN_PACKAGES = "python3,python3-venv,ca-certificates"
 _STAND_IN_OMITS = tuple(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man"))
-_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", ".mypy_cache", ".ruff_cache", "*.egg-info")
+_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", ".mypy_cache", ".ruff_cache", "*.egg-info", "*.so")
 _CA_BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _TAIL = 3000
 _MOST_LAYERS = 60  # a build adds about 15, up to 400 MB in all

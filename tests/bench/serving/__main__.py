@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from artifacts import make_artifact
+from artifacts import LARGE, make_artifact
 from bench.serving.steady_load import SteadyLoad
 from e2e_lab import Lab, Model, Registry, is_settled_on
 
@@ -50,7 +50,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def site() -> Iterator[Lab]:
-    """A node with the operator and two versions of a forest of a hundred trees."""
+    """A node with the operator and two versions of a forest as large as v2."""
     with tempfile.TemporaryDirectory() as folder, start_node("bench-serving", say=say) as node:
         stage = Stage(node, REPOSITORY, read_settings(), say)
         load_images(stage)
@@ -58,7 +58,7 @@ def site() -> Iterator[Lab]:
         paths = [Path(folder, str(seed)) for seed in (1, 2)]
         for path in paths:
             path.mkdir()
-        first, second = (make_artifact(path, seed=seed, trees=100) for seed, path in enumerate(paths, start=1))
+        first, second = (make_artifact(path, seed=seed, forest=LARGE) for seed, path in enumerate(paths, start=1))
         yield Lab(node, Registry(node.aws), first, second)
 
 

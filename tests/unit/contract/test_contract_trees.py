@@ -148,7 +148,7 @@ def test_a_damaged_file_is_refused_or_is_another_good_ensemble(data: st.DataObje
 
 
 def test_single_values_must_be_single(tmp_path: Any) -> None:
-    """columns and softmax are numbers, not arrays."""
+    """Columns and softmax are numbers, not arrays."""
     good = stump()
     arrays = {name: getattr(good, name) for name in ARRAYS}
     np.savez(tmp_path / "trees.npz", columns=np.array([2, 2], dtype=np.int32), softmax=np.array(False), **arrays)

@@ -1,11 +1,13 @@
 import json
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from artifacts import ArtifactFile, Members, make_artifact
+from tree_ensembles import random_ensemble
 
 from psm_contract.manifest import CODE, JOBLIB, MANIFEST, ONNX, TABLES
 from psm_predictor.artifact.fetch import FetchedArtifact, fetch
@@ -13,7 +15,7 @@ from psm_predictor.artifact.load import load
 from psm_predictor.artifact.verify import VerifiedArtifact, verify
 from psm_predictor.errors import ArtifactError, Reason
 from psm_predictor.model import Model
-from psm_predictor.settings import ArchiveLimits, PackageRef
+from psm_predictor.settings import ArchiveLimits, EngineChoice, PackageRef
 
 LIMITS = ArchiveLimits()
 
@@ -129,19 +131,64 @@ def test_an_archive_that_is_not_its_manifest_is_refused(
     assert message in str(caught.value)
 
 
-def verified(tmp_path: Path, **changes: bytes) -> VerifiedArtifact:
+def verified(tmp_path: Path, **changes: bytes | None) -> VerifiedArtifact:
     """A verified archive, some of whose bytes were exchanged after verification."""
-    good = verify(fetched(make_artifact(tmp_path)), LIMITS)
-    parts = {"onnx": good.onnx, "tables": good.tables, **changes}
-    return VerifiedArtifact(manifest=good.manifest, **parts)
+    good = verify(fetched(make_artifact(tmp_path)), LIMITS, keep_joblib=True)
+    return replace(good, **changes)  # type: ignore[arg-type]  # each change is of its field's type
 
 
-def test_a_model_that_does_not_load_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "engine", "message"),
+    [
+        ({"onnx": b"not onnx", "trees": None}, "auto", r"model\.onnx does not load"),
+        ({"onnx": b"not onnx"}, "onnx", r"model\.onnx does not load"),
+        ({"trees": b"not npz"}, "auto", r"trees\.npz does not load: it is no npz file"),
+        ({"trees": None}, "trees", r"the archive has no trees\.npz; set it to auto"),
+        ({"joblib": b"not a pickle"}, "joblib", r"model\.joblib does not load"),
+        ({"joblib": None}, "joblib", r"the archive has no model\.joblib"),
+    ],
+)
+def test_a_model_that_does_not_load_is_refused(
+    tmp_path: Path, changes: dict[str, bytes | None], engine: EngineChoice, message: str
+) -> None:
     """A digest proves who made it, not that it works."""
-    with pytest.raises(ArtifactError, match=r"model\.onnx does not load") as caught:
-        load(verified(tmp_path, onnx=b"not onnx"))
+    with pytest.raises(ArtifactError, match=message) as caught:
+        load(verified(tmp_path, **changes), engine)
 
     assert caught.value.reason is Reason.MODEL_INVALID
+
+
+def test_trees_for_another_list_of_features_are_refused(tmp_path: Path) -> None:
+    """The kernel would look at columns that are not there."""
+    good = verified(tmp_path)
+    columns = len(good.manifest.features) + 1
+    trees = random_ensemble(1, columns=columns).to_npz()
+
+    with pytest.raises(
+        ArtifactError, match=rf"trees\.npz has {columns} features and 3 classes, the manifest has"
+    ) as caught:
+        load(replace(good, trees=trees))
+
+    assert caught.value.reason is Reason.MODEL_INVALID
+
+
+def test_trees_of_another_model_fail_the_golden_rows(tmp_path: Path) -> None:
+    """Well made, and not what was trained."""
+    other = tmp_path / "other"
+    other.mkdir()
+    foreign = verify(fetched(make_artifact(other, seed=1)), LIMITS)
+
+    with pytest.raises(ArtifactError, match=r"golden\[0\] is answered with"):
+        load(verified(tmp_path, trees=foreign.trees))
+
+
+@pytest.mark.parametrize("engine", ["auto", "trees", "onnx", "joblib"])
+def test_every_engine_passes_the_self_test(tmp_path: Path, engine: EngineChoice) -> None:
+    """The same golden rows and baskets; auto is the kernel."""
+    model = load(verified(tmp_path), engine)
+
+    assert model.engine.name == ("trees" if engine == "auto" else engine)
+    assert model.trees is not None
 
 
 def test_tables_that_do_not_load_are_refused(tmp_path: Path) -> None:

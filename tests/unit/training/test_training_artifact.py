@@ -14,14 +14,22 @@ import pytest
 from artifacts import ArtifactFile, _members, make_artifact
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from psm_contract import manifest as contract
 from psm_contract.features import Lines, basket_features, feature_schema
+from psm_contract.manifest import Manifest, Training
 from psm_contract.schema import CLASSES
 from psm_contract.tables import Tables
+from psm_contract.trees import TreeEnsemble
 from psm_training import inference_code
 from psm_training.archive import pack, unpack
-from psm_training.artifact import ParityError, prove_parity
+from psm_training.artifact import Fitted, ParityError, Provenance, artifact_members, prove_parity
+from psm_training.recipes import TableRecipe
+from psm_training.synthetic import generate
+from psm_training.tables import fit_tables
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +101,34 @@ def test_the_manifests_features_are_the_tables_features(artifact: ArtifactFile, 
     assert feature_schema(Tables.from_npz(members[contract.TABLES])) == artifact.manifest.features
 
 
-def test_an_onnx_that_answers_otherwise_is_not_written(members: dict[str, bytes], tmp_path: Path) -> None:
-    """The proof fails when the two models are not the same one."""
+def test_what_answers_otherwise_is_not_written(members: dict[str, bytes], tmp_path: Path) -> None:
+    """The proof fails when ONNX or the flat trees are not the estimator's."""
     other = unpack(make_artifact(tmp_path, seed=1).path.read_bytes())
     estimator = joblib.load(io.BytesIO(other[contract.JOBLIB]))
     matrix = np.random.default_rng(0).normal(size=(50, estimator.n_features_in_)).astype(np.float32)
-    prove_parity(estimator, other[contract.ONNX], matrix)
-    with pytest.raises(ParityError, match="ONNX answers"):
-        prove_parity(estimator, members[contract.ONNX], matrix)
+    onnx, trees = other[contract.ONNX], TreeEnsemble.from_npz(other[contract.TREES])
+
+    np.testing.assert_allclose(prove_parity(estimator, onnx, trees, matrix), estimator.predict_proba(matrix), atol=1e-7)
+    with pytest.raises(ParityError, match=r"model\.onnx answers"):
+        prove_parity(estimator, members[contract.ONNX], trees, matrix)
+    with pytest.raises(ParityError, match=r"trees\.npz answers"):
+        prove_parity(estimator, onnx, TreeEnsemble.from_npz(members[contract.TREES]), matrix)
+
+
+def test_a_model_that_is_no_ensemble_of_trees_is_written_without_them() -> None:
+    """Its archive has everything else, and ONNX serves it."""
+    gold = generate(baskets=800, households=80).gold
+    gold = gold.take(gold.label >= 0)
+    tables = fit_tables(gold, TableRecipe())
+    window = basket_features(gold.lines, tables)
+    estimator = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(window, gold.label)
+    training = Training(source="synthetic", first_week=1, last_week=2, baskets=len(gold), households=80)
+    provenance = Provenance(training=training, metrics={}, git_sha="0" * 40, created_at="2026-01-01T00:00:00Z")
+
+    members = artifact_members(Fitted(estimator, tables, window), gold, provenance)
+
+    assert set(members) == set(contract.MEMBERS) - {contract.TREES}
+    assert contract.TREES not in Manifest.from_json(members[contract.MANIFEST]).files
 
 
 @pytest.fixture
