@@ -22,7 +22,10 @@ DATA_VALIDATION: Final = "psm.data_validation"
 TRAINING_WINDOW: Final = "psm.training_window"
 GIT_SHA: Final = "psm.git_sha"
 
-NOT_METRICS: Final = frozenset({PROTOCOL, SHA256, DATA_VALIDATION, TRAINING_WINDOW, GIT_SHA})
+LIVE_EVALUATION: Final = "psm.live_evaluation"
+"""Where the evaluation JSON lies that the psm.live.* values come from."""
+
+NOT_METRICS: Final = frozenset({PROTOCOL, SHA256, DATA_VALIDATION, TRAINING_WINDOW, GIT_SHA, LIVE_EVALUATION})
 
 VALIDATION_PASSED: Final = "passed"
 VALIDATION_FAILED: Final = "failed"

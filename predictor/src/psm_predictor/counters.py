@@ -1,15 +1,18 @@
 """Counters cheap enough for the hot route: float64 slots in one shared mapping, a row per writer.
 
 A writer (a worker process, or a worker's batch thread) adds to its own row without a lock; a scrape sums the rows, so
-any worker answers for all of them. `telemetry` gives the slots their meaning.
+any worker answers for all of them. `telemetry` and `live.layout` give the slots their meaning.
 """
 
 import mmap
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-SLOTS: Final = 1024
-"""Slots of a row: 8 KiB; about 500 are used with 30 features."""
+LIVE: Final = 2048
+"""First slot of the live numbers (`live.layout`); those before it are `telemetry`'s."""
+
+SLOTS: Final = 8192
+"""Slots of a row: 64 KiB, of which only the pages in use take memory; about 1500 are used with 44 features."""
 
 _SLOT_BYTES: Final = 8
 
@@ -43,10 +46,12 @@ class Seat:
 
     Attributes:
         block: The counters of all workers: one row for each worker's event loop, then one for each batch thread.
+        predictions: Shared memory in which predictions wait for feedback (`live.memory`).
         number: The worker's, from 0.
         parent: Descriptor that reads end of file when the parent process dies; None without a parent.
     """
 
     block: CounterBlock
+    predictions: mmap.mmap
     number: int
     parent: int | None = None

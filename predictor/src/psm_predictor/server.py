@@ -23,21 +23,27 @@ from psm_contract.environment import EXIT_UNSERVABLE
 from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
+from psm_predictor.connection import close_late, protocol_class
 from psm_predictor.counters import Seat
 from psm_predictor.dialects import dialects
-from psm_predictor.errors import UNREACHABLE, ArtifactError
+from psm_predictor.errors import UNREACHABLE, ArtifactError, SettingsError
+from psm_predictor.guard import guard_of
 from psm_predictor.hotpath import Answerers, HotRoute
 from psm_predictor.lifecycle import Lifecycle
-from psm_predictor.live.live import Live
-from psm_predictor.loading import load_until_ready
+from psm_predictor.live.live import BATCH, INLINE, Live
+from psm_predictor.live.observer import LiveObserver
+from psm_predictor.loading import in_daemon_thread, load_until_ready
 from psm_predictor.model import Model
 from psm_predictor.request import RequestSchemas, unknown_sources
+from psm_predictor.requestlog import RequestLog, Spans
 from psm_predictor.settings import Settings
 from psm_predictor.telemetry import Recorder, Telemetry
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST_TERMINATION_BYTES: Final = 4096  # what Kubernetes keeps
+_LAST_SPANS_S: Final = 2.0  # for spans that wait to be sent when the process ends
 EXIT_OK: Final = 0
+EXIT_SETTINGS: Final = 2
 EXIT_UNREACHABLE: Final = 1
 """The archive is missing or forbidden: somebody may put it there, or grant the role, and a restart helps."""
 
@@ -81,15 +87,36 @@ class Worker:
         self._hurry = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
         self._dialects = dialects(settings.package, settings.requests, server.root_path)
-        self._hot = HotRoute(self._lifecycle, settings.requests, self._recorder, _TasksInFlight(tasks))
+        self._guard = guard_of(settings.guard, server.root_path)
+        self._log = RequestLog(settings.access_log, _spans(settings))
+        self._hot = HotRoute(
+            self._lifecycle,
+            settings.requests,
+            self._recorder,
+            _TasksInFlight(tasks),
+            guard=self._guard,
+            log=self._log,
+        )
         self._app = PredictorApp(
-            settings, self._lifecycle, self._telemetry, self._recorder, hot=self._hot, hot_paths=self._dialects.paths
+            settings,
+            self._lifecycle,
+            self._telemetry,
+            self._recorder,
+            hot=self._hot,
+            hot_paths=self._dialects.paths,
+            live=self._live,
+            guard=self._guard,
+            log=self._log,
         )
         self._server = _Server(
             uvicorn.Config(
                 self._app,
                 loop="uvloop",
-                http="httptools",
+                http=protocol_class(
+                    settings.connections,
+                    body_timeout_s=settings.requests.body_timeout_s,
+                    count=self._recorder.rejected,
+                ),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -98,6 +125,8 @@ class Worker:
                 proxy_headers=False,
                 timeout_keep_alive=server.keep_alive_s,
                 timeout_graceful_shutdown=server.shutdown_timeout_s,
+                callback_notify=self._every_second,
+                timeout_notify=0,
             )
         )
         self._server.server_state.tasks = tasks
@@ -131,7 +160,15 @@ class Worker:
             self._server.should_exit = True
             await serving
             await self._live.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(in_daemon_thread(self._log.close), _LAST_SPANS_S)
         return EXIT_OK
+
+    async def _every_second(self) -> None:
+        """What uvicorn calls beside its own housekeeping."""
+        close_late(self._server.server_state.connections, asyncio.get_running_loop().time())
+        if self._guard is not None:
+            self._guard.refresh()
 
     async def _load(self) -> None:
         settings = self._settings
@@ -140,8 +177,8 @@ class Worker:
         self._telemetry.describe_model(model.manifest.classes, unknown_sources(model.manifest.features))
         self._live.model_loaded(model.manifest, self._telemetry.registry)
         self._hot.answerers = Answerers(
-            inline=self._answerer(model, schemas, self._recorder),
-            batch=self._answerer(model, schemas, self._batch_recorder),
+            inline=self._answerer(model, schemas, self._recorder, self._live.observer(INLINE)),
+            batch=self._answerer(model, schemas, self._batch_recorder, self._live.observer(BATCH)),
         )
         self._lifecycle.loaded(model)
         seconds = time.time() - _process_start_s()
@@ -158,8 +195,8 @@ class Worker:
             },
         )
 
-    def _answerer(self, model: Model, schemas: RequestSchemas, recorder: Recorder) -> Answerer:
-        return Answerer(model, self._dialects.spoken, schemas, recorder)
+    def _answerer(self, model: Model, schemas: RequestSchemas, recorder: Recorder, observer: LiveObserver) -> Answerer:
+        return Answerer(model, self._dialects.spoken, schemas, recorder, observer)
 
     def _stop_requested(self, at_once: bool) -> None:  # noqa: FBT001  # add_signal_handler passes positional arguments
         if at_once or self._stop.is_set():
@@ -193,8 +230,26 @@ def serve(settings: Settings, listener: socket.socket, seat: Seat) -> int:
         except ArtifactError as err:
             report_failure(str(err), settings.termination_log)
             code = EXIT_UNREACHABLE if err.reason in UNREACHABLE else EXIT_UNSERVABLE
+        except SettingsError as err:
+            report_failure(f"the environment is wrong: {err}", settings.termination_log)
+            code = EXIT_SETTINGS
     _LOG.info("stopped", extra={"exit_code": code})
     return code
+
+
+def _spans(settings: Settings) -> Spans | None:
+    """Where spans go; None if they go nowhere.
+
+    Raises:
+        SettingsError: OpenTelemetry is not installed.
+    """
+    if settings.tracing == "off":
+        return None
+    try:
+        from psm_predictor.tracing import OpenTelemetrySpans  # noqa: PLC0415  # an extra
+    except ImportError as err:
+        raise SettingsError(f"PSM_TRACING=otlp needs psm-predictor[otel]: {err}") from err
+    return OpenTelemetrySpans(settings.package)
 
 
 def report_failure(message: str, termination_log: Path) -> None:

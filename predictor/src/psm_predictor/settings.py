@@ -31,6 +31,12 @@ class PackageRef:
     arn: str
     version: int
 
+    @property
+    def group(self) -> str:
+        """The group in arn:aws:sagemaker:region:account:model-package/group/version; another text as it is."""
+        parts = self.arn.rpartition(":")[2].split("/")
+        return parts[1] if len(parts) > 1 else self.arn
+
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
@@ -40,6 +46,7 @@ class RequestLimits:
         body_bytes: Largest body; 2 MiB hold 1000 instances of 35 named features. Larger -> 413.
         instances: Most instances in one request; 1000 take about 10 ms of the one core. More -> 422.
         lines: Most till lines of one basket; the longest real one has a few hundred. More -> 422.
+        explained: Most baskets explained in one request; each costs some 50 ms of the batch thread. More -> 422.
         in_flight: Most unanswered requests per worker; at 5000 requests/s 256 are 50 ms of queue. More -> 503.
         in_flight_bytes: Most bytes of bodies that are being received or wait for their answer, per worker. More -> 503.
         body_timeout_s: Longest wait for the rest of a body; a slower client gets 408.
@@ -48,6 +55,7 @@ class RequestLimits:
     body_bytes: int = 2 * _MEBIBYTE
     instances: int = 1000
     lines: int = 2000
+    explained: int = 16
     in_flight: int = 256
     in_flight_bytes: int = 32 * _MEBIBYTE
     body_timeout_s: float = 10.0
@@ -132,6 +140,27 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Drift, live accuracy, and what is told of them.
+
+    Attributes:
+        drift_window_s: Baskets of so many last seconds are compared with the training window.
+        remembered: Requests, and as many labels, that each writer of a pod keeps for feedback: 21 bytes of each.
+        labels: Newest labels that live accuracy is about, of a pod.
+        labels_window_s: Labels that arrived longer ago do not count; they come late and seldom, so a day.
+        emf: Whether a line of CloudWatch's embedded metric format is logged each minute.
+        prediction_log: Whether each prediction and each feedback is logged, without the basket.
+    """
+
+    drift_window_s: int = 3600
+    remembered: int = 32_768
+    labels: int = 10_000
+    labels_window_s: int = 86_400
+    emf: bool = False
+    prediction_log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one predictor.
 
@@ -142,6 +171,7 @@ class Settings:
         archive: Limits of the archive.
         server: The HTTP server.
         guard: Who may ask.
+        live: Drift and live accuracy.
         engine: What answers; auto is the kernel where the model is an ensemble of trees, else ONNX.
         cache_dir: Where a fetched archive is kept, so that a restarted container need not fetch it again.
         termination_log: File whose text Kubernetes shows as the container's termination message; used if it exists.
@@ -156,6 +186,7 @@ class Settings:
     archive: ArchiveLimits = ArchiveLimits()
     server: ServerSettings = ServerSettings()
     guard: GuardSettings = GuardSettings()
+    live: LiveSettings = LiveSettings()
     engine: EngineChoice = "auto"
     cache_dir: Path = Path("/tmp/psm-predictor")  # noqa: S108  # the one writable directory of the container
     termination_log: Path = Path("/dev/termination-log")
@@ -184,6 +215,9 @@ class _Reader:
 
     def seconds(self, name: str, default: float) -> float:
         return self._number(name, default, 0, whole=False)
+
+    def switch(self, name: str) -> bool:
+        return self.choice(name, "0", ("0", "1")) == "1"
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, default)
@@ -221,6 +255,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         archive=_archive(read, ArchiveLimits()),
         server=_server(read, ServerSettings()),
         guard=_guard(read),
+        live=_live(read, LiveSettings()),
         engine=_engine(read),
         cache_dir=Path(read.text("PSM_CACHE_DIR", "/tmp/psm-predictor")),  # noqa: S108  # as in Settings
         termination_log=Path(read.text("PSM_TERMINATION_LOG", "/dev/termination-log")),
@@ -236,6 +271,14 @@ def parse(environ: Mapping[str, str]) -> Settings:
 def read() -> Settings:
     """Settings from this process' environment; raises SettingsError."""
     return parse(os.environ)  # noqa: TID251  # the only reader of the environment
+
+
+def read_for_batch(data_url: str | None, sha256: str | None) -> Settings:
+    """Settings of a batch run, as of a pod: what is given here wins, and the model need not be a registered package."""
+    given = {environment.MODEL_DATA_URL: data_url, environment.MODEL_SHA256: sha256}
+    unregistered = {environment.MODEL_PACKAGE_ARN: "unregistered", environment.MODEL_PACKAGE_VERSION: "1"}
+    named = {name: value for name, value in given.items() if value}
+    return parse({**unregistered, **os.environ, **named})  # noqa: TID251  # the only reader of the environment
 
 
 def listen_port() -> int:
@@ -266,6 +309,7 @@ def _requests(read: _Reader, default: RequestLimits) -> RequestLimits:
         body_bytes=read.integer("PSM_MAX_BODY_BYTES", default.body_bytes, 1),
         instances=read.integer("PSM_MAX_INSTANCES", default.instances, 1),
         lines=read.integer("PSM_MAX_LINES", default.lines, 1),
+        explained=read.integer("PSM_MAX_EXPLAINED", default.explained, 1),
         in_flight=read.integer("PSM_MAX_IN_FLIGHT", default.in_flight, 1),
         in_flight_bytes=read.integer("PSM_MAX_IN_FLIGHT_BYTES", default.in_flight_bytes, 1),
         body_timeout_s=read.seconds("PSM_BODY_TIMEOUT_S", default.body_timeout_s),
@@ -333,3 +377,14 @@ def _engine(read: _Reader) -> EngineChoice:
             "set PSM_ALLOW_JOBLIB=1 if you trust whoever can register a model"
         )
     return engine
+
+
+def _live(read: _Reader, default: LiveSettings) -> LiveSettings:
+    return LiveSettings(
+        drift_window_s=read.integer("PSM_DRIFT_WINDOW_S", default.drift_window_s, 60),
+        remembered=read.integer("PSM_FEEDBACK_MEMORY", default.remembered, 1),
+        labels=read.integer("PSM_FEEDBACK_LABELS", default.labels, 1),
+        labels_window_s=read.integer("PSM_FEEDBACK_WINDOW_S", default.labels_window_s, 1),
+        emf=read.switch("PSM_EMF"),
+        prediction_log=read.switch("PSM_PREDICTION_LOG"),
+    )

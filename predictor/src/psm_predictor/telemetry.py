@@ -39,10 +39,40 @@ ROUTES: Final = (
     "/openapi.json",
     OTHER,
 )
-STATUSES: Final = ("200", "400", "404", "405", "406", "408", "409", "413", "415", "422", "499", "500", "503", OTHER)
+STATUSES: Final = (
+    "200",
+    "400",
+    "401",
+    "404",
+    "405",
+    "406",
+    "408",
+    "409",
+    "413",
+    "415",
+    "422",
+    "499",
+    "500",
+    "503",
+    OTHER,
+)
 """499: the client went away before it had its answer."""
 
-REJECTIONS: Final = ("validation", "body_too_large", "slow_body", "in_flight", "not_ready")
+REJECTIONS: Final = (
+    "validation",
+    "body_too_large",
+    "slow_body",
+    "in_flight",
+    "not_ready",
+    "unauthorized",
+    # of connections, before there is a request
+    "malformed",
+    "headers_too_large",
+    "slow_headers",
+    "slow_reader",
+    "pipelined",
+    "connections",
+)
 BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets: a row takes 0.0001 s, a full batch 0.01 s."""
 

@@ -5,6 +5,7 @@ too, so that Kubernetes restarts the whole container and says why.
 """
 
 import logging
+import mmap
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Final
 
 from psm_predictor import stop
 from psm_predictor.counters import CounterBlock, Seat
+from psm_predictor.live.layout import WRITERS_PER_WORKER, memory_bytes
 from psm_predictor.settings import ServerSettings, Settings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -31,10 +33,11 @@ def run(settings: Settings) -> int:
         return _EXIT_CANNOT_LISTEN
     workers = settings.server.workers
     block = CounterBlock(2 * workers)  # a row for each worker's event loop, one for its batch thread
+    predictions = mmap.mmap(-1, memory_bytes(WRITERS_PER_WORKER * workers, settings.live.remembered))
     if workers == 1:
-        return _serve(settings, listener, Seat(block, 0))
+        return _serve(settings, listener, Seat(block, predictions, 0))
     parent, lifeline = os.pipe()  # workers see its end when the parent dies, however it dies
-    pids = [_fork(settings, listener, Seat(block, number, parent), lifeline) for number in range(workers)]
+    pids = [_fork(settings, listener, Seat(block, predictions, number, parent), lifeline) for number in range(workers)]
     listener.close()
     os.close(parent)
     return _watch(set(pids))

@@ -97,6 +97,22 @@ def _add_registry(commands: Any) -> None:
     step.add_argument("metrics", nargs="+", metavar="NAME=VALUE", help="such as accuracy=0.61")
     _add_group(step)
     step.set_defaults(command=_record_metrics)
+    _add_evaluate_live(commands)
+
+
+def _add_evaluate_live(commands: Any) -> None:
+    step = commands.add_parser(
+        "evaluate-live", help="logged predictions and later labels -> metrics of a served version"
+    )
+    step.add_argument(
+        "--predictions", required=True, help="log lines of a predictor: path or s3:// address, with * and ?"
+    )
+    step.add_argument("--labels", required=True, help="request_id,label[,index]: .csv, .parquet or .jsonl; likewise")
+    step.add_argument("--version", type=int, help="of the model; by default the newest that was logged")
+    step.add_argument("--min-labels", type=int, default=200, help="refuse to judge by fewer (200)")
+    step.add_argument("--write", action="store_true", help="write the evaluation to S3 and psm.live.* to the registry")
+    _add_group(step)
+    step.set_defaults(command=_evaluate_live)
 
 
 def _add_source(step: argparse.ArgumentParser) -> None:
@@ -176,6 +192,20 @@ def _record_metrics(options: argparse.Namespace, settings: Settings) -> Any:
     registry = ModelRegistry(options.region or settings.region)
     package = registry.find(options.group, options.version)
     return {**asdict(package), "recorded": registry.record_metrics(package, metrics)}
+
+
+def _evaluate_live(options: argparse.Namespace, settings: Settings) -> Any:
+    from psm_training.evaluate_live import LiveOrder, evaluate_live  # noqa: PLC0415  # as in _step
+
+    order = LiveOrder(
+        predictions=options.predictions,
+        labels=options.labels,
+        group=options.group,
+        version=options.version,
+        least_labels=options.min_labels,
+        write=options.write,
+    )
+    return evaluate_live(order, lambda: ModelRegistry(options.region or settings.region))
 
 
 if __name__ == "__main__":

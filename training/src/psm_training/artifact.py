@@ -15,8 +15,6 @@ import joblib
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from psm_contract import manifest as contract
@@ -29,15 +27,13 @@ from psm_training import inference_code
 from psm_training.archive import pack
 from psm_training.flatten import flatten
 from psm_training.gold import Gold
+from psm_training.onnx_form import onnx_form
 from psm_training.reference import reference
 
 GOLDEN_ROWS: Final = 12
 GOLDEN_BASKETS: Final = 4
 GOLDEN_BASKET_LINES: Final = 12
 """Longest basket taken as golden: the manifest is read at every start."""
-
-OPSET: Final = {"": 17, "ai.onnx.ml": 3}
-"""Old enough for every onnxruntime since 1.13."""
 
 LIBRARIES: Final = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
 
@@ -51,7 +47,7 @@ class Fitted:
     """A model and what it was fitted on.
 
     Attributes:
-        estimator: The model: any classifier of scikit-learn that skl2onnx converts.
+        estimator: The model: a classifier that `flatten` knows, or skl2onnx.
         tables: Learned tables its features came from.
         window: [baskets, features], its input; drift is measured against it.
     """
@@ -102,7 +98,8 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
     """The archive's members by relative path; see `write_artifact`."""
     estimator, tables = fitted.estimator, fitted.tables
     matrix = basket_features(held_out.lines, tables)
-    onnx, trees = _onnx(estimator, matrix.shape[1]), flatten(estimator)
+    trees = flatten(estimator)
+    onnx = onnx_form(estimator, trees)
     probabilities = prove_parity(estimator, onnx, trees, matrix)
     members = {
         contract.ONNX: onnx,
@@ -151,19 +148,6 @@ def prove_parity(
                 f"{expected[worst].tolist()}; allowed difference {contract.GOLDEN_TOLERANCE}"
             )
     return expected
-
-
-def _onnx(estimator: Any, features: int) -> bytes:
-    """The model as ONNX; a fixed graph name, because the default is random."""
-    graph = to_onnx(
-        estimator,
-        initial_types=[(contract.ONNX_INPUT, FloatTensorType([None, features]))],
-        options={id(estimator): {"zipmap": False}},
-        target_opset=OPSET,
-        name="price-sensitivity",
-    )
-    raw: bytes = graph.SerializeToString(deterministic=True)
-    return raw
 
 
 def _joblib(estimator: Any) -> bytes:

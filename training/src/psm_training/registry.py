@@ -3,8 +3,10 @@
 boto3 and not the sagemaker SDK: that one's ModelPackage.create raises after creating and drops content types.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +35,9 @@ CLIENT_CONFIG: Final = Config(
     response_checksum_validation="when_required",
 )
 """Seconds; checksums only where S3 demands them, because other S3 servers refuse the trailing kind."""
+
+
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -141,12 +146,72 @@ class ModelRegistry:
             What was written.
         """
         live = {LIVE_PREFIX + name: format_metric(value) for name, value in metrics.items()}
-        with _translated(f"describe model package {package.arn}"):
-            there = self._sagemaker.describe_model_package(ModelPackageName=package.arn)
-        check_limits({**there.get("CustomerMetadataProperties", {}), **live})
-        with _translated(f"record metrics of {package.arn}"):
-            self._sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=live)
+        self.add_properties(package, live)
         return live
+
+    def add_properties(self, package: ModelPackage, properties: Mapping[str, str]) -> bool:
+        """Sets properties of a version, leaving the others as they are; whether that changed anything.
+
+        Raises:
+            PipelineError: The registry refuses them.
+        """
+        there: Mapping[str, str] = self._describe(package).get("CustomerMetadataProperties", {})
+        changed = {key: value for key, value in properties.items() if there.get(key) != value}
+        if not changed:
+            return False  # a write would tell every operator that the package changed
+        check_limits({**there, **changed})
+        with _translated(f"record metrics of {package.arn}"):
+            self._sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=changed)
+        return True
+
+    def folder(self, package: ModelPackage) -> str:
+        """s3:// address of the folder that holds a version's evaluation, or else its archive.
+
+        Raises:
+            PipelineError: The package names neither.
+        """
+        described = self._describe(package)
+        quality = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+        containers = described.get("InferenceSpecification", {}).get("Containers", [{}])
+        url = str(quality.get("S3Uri") or containers[0].get("ModelDataUrl") or "")
+        if not url.startswith("s3://"):
+            raise PipelineError(f"{package.arn} names no file in S3 beside which an evaluation could lie: {url!r}")
+        return url.rpartition("/")[0]
+
+    def put(self, url: str, content: bytes, content_type: str) -> None:
+        """Stores an object."""
+        bucket, key = _parts(url)
+        with _translated(f"write {url}"):
+            self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+
+    def objects(self, pattern: str) -> list[str]:
+        """s3:// addresses that match a pattern with *, ? and [...] in its key, sorted."""
+        bucket, key = _parts(pattern)
+        prefix = re.split(r"[*?\[]", key, maxsplit=1)[0]
+        with _translated(f"list {pattern}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+        return sorted(f"s3://{bucket}/{name}" for name in keys if fnmatchcase(name, key))
+
+    def download(self, url: str, path: Path) -> None:
+        """Brings an object to a local file."""
+        bucket, key = _parts(url)
+        with _translated(f"read {url}"), path.open("wb") as file:
+            for chunk in self._s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
+                file.write(chunk)
+
+    def _describe(self, package: ModelPackage) -> Mapping[str, Any]:
+        with _translated(f"describe model package {package.arn}"):
+            described: Mapping[str, Any] = self._sagemaker.describe_model_package(ModelPackageName=package.arn)
+        return described
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Bucket and key."""
+    bucket, separator, key = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not bucket or not separator:
+        raise PipelineError(f"{url!r} is not s3://bucket/key")
+    return bucket, key
 
 
 def _request(registration: Registration) -> dict[str, Any]:
