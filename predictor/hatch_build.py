@@ -33,7 +33,7 @@ _FLAGS = (
 
 
 class KernelBuildHook(BuildHookInterface):
-    """Puts trees.so beside trees.c and marks the wheel as one for this platform."""
+    """Puts libtrees.so beside trees.c and marks the wheel as one for this platform."""
 
     PLUGIN_NAME = "custom"
 
@@ -42,7 +42,7 @@ class KernelBuildHook(BuildHookInterface):
         if self.target_name != "wheel":
             return
         source = Path(self.root) / _SOURCE
-        kernel = source.with_suffix(".so")
+        kernel = source.with_name("libtrees.so")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         incoming = source.with_name("incoming.so")
         with tempfile.TemporaryDirectory() as scratch:

@@ -37,7 +37,7 @@ def test_trees_are_answered_by_the_kernel_and_nothing_else_is_loaded(tmp_path: P
     with serving(environment(artifact, tmp_path)) as (process, client):
         ask(client, artifact.manifest)
 
-        assert "engines/trees.so" in libraries(process)
+        assert "engines/libtrees.so" in libraries(process)
         assert not any(name in libraries(process) for name in ("onnxruntime", "sklearn", "scipy", "pandas"))
 
 
@@ -57,7 +57,7 @@ def test_another_engine_gives_the_same_answers(
         answers = ask(client, artifact.manifest)
 
         assert library in libraries(process)
-        assert "engines/trees.so" not in libraries(process)
+        assert "engines/libtrees.so" not in libraries(process)
     for answered, row in zip(answers, artifact.manifest.golden, strict=True):
         assert list(answered.values()) == pytest.approx(row.probabilities, abs=1e-5)
 

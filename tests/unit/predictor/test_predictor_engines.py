@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from estimators import COLUMNS, Data, fitted, training_data
+from estimators import COLUMNS, KINDS, Data, fitted, training_data
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from psm_predictor.engines.joblib import JoblibEngine
 from psm_predictor.engines.onnx import OnnxEngine
 from psm_predictor.engines.trees import KERNEL, TreesEngine
 from psm_predictor.model import Engine
-from psm_training.artifact import _onnx
 from psm_training.flatten import flatten
+from psm_training.onnx_form import onnx_form
 
 ROWS = 100_000
 TOLERANCE = 1e-5
@@ -50,7 +50,7 @@ def trees_engine(estimator: Any) -> Engine:
 
 
 def onnx_engine(estimator: Any) -> Engine:
-    return OnnxEngine(_onnx(estimator, COLUMNS), columns=COLUMNS, classes=3)
+    return OnnxEngine(onnx_form(estimator, flatten(estimator)), columns=COLUMNS, classes=3)
 
 
 def joblib_engine(estimator: Any) -> Engine:
@@ -78,9 +78,8 @@ def assert_parity(engine: Engine, estimator: Any, matrix: NDArray[np.float32]) -
         *(
             pytest.param(kind, make, id=f"{kind} by {name}")
             for name, make in (("trees", trees_engine), ("onnx", onnx_engine))
-            for kind in ("RandomForest", "DecisionTree", "ExtraTrees", "HistGradientBoosting", "GradientBoosting")
+            for kind in KINDS
         ),
-        pytest.param("XGBoost", trees_engine, id="XGBoost by trees"),
         pytest.param("RandomForest", joblib_engine, id="RandomForest by joblib"),
     ],
 )
@@ -199,7 +198,7 @@ def test_threads_do_not_disturb_one_another() -> None:
 def test_the_compiled_kernel_is_that_of_the_source() -> None:
     """`uv sync` compiles it when trees.c changes; a kernel that is left behind would read another layout of memory."""
     compiled_from = c_char_p.in_dll(CDLL(str(KERNEL)), "psm_trees_source").value
-    source = hashlib.sha256(KERNEL.with_suffix(".c").read_bytes()).hexdigest()
+    source = hashlib.sha256(KERNEL.with_name("trees.c").read_bytes()).hexdigest()
     assert compiled_from == source.encode(), "run `uv sync --reinstall-package psm-predictor`"
 
 
@@ -209,7 +208,8 @@ def test_the_compiled_kernel_is_that_of_the_source() -> None:
 )
 def test_an_onnx_that_is_not_the_manifests_is_refused(data: Data, columns: int, classes: int, message: str) -> None:
     """Before it answers anything."""
-    raw = _onnx(fitted("DecisionTree", data), COLUMNS)
+    estimator = fitted("DecisionTree", data)
+    raw = onnx_form(estimator, flatten(estimator))
     with pytest.raises(ValueError, match=message):
         OnnxEngine(raw, columns=columns, classes=classes)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psm_contract.trees import TreeEnsemble
 from psm_predictor.model import Matrix
 
-KERNEL: Final = Path(__file__).with_name("trees.so")
+KERNEL: Final = Path(__file__).with_name("libtrees.so")  # not trees.so, which Python would take for this module
 
 _LANES: Final = 8  # this and the next two as in trees.c
 _COLUMN_BITS: Final = 10
