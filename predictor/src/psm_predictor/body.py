@@ -1,15 +1,13 @@
 """The body of a request: read whole, within bounds of size and time. Called by `hotpath`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from psm_predictor.asgi import Receive
 from psm_predictor.errors import RequestError
 from psm_predictor.settings import RequestLimits
-
-_BUFFERED_BODIES: Final = 16
-"""Bodies that come in pieces may fill this many times the largest body, 32 MiB, whatever the in-flight limit allows."""
 
 _DISCARD_FACTOR: Final = 16
 """A refused body is read on up to 16 times its limit, so that a client that does not stop sees the answer."""
@@ -25,7 +23,8 @@ class BodyReader:
     def __init__(self, limits: RequestLimits) -> None:
         self._limit_bytes = limits.body_bytes
         self._timeout_s = limits.body_timeout_s
-        self._buffered_bytes = 0
+        self._most_held_bytes = limits.in_flight_bytes
+        self._held_bytes = 0
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """What the headers tell of the body; raises RequestError."""
@@ -54,6 +53,15 @@ class BodyReader:
             raise self._too_large(len(body))
         return body
 
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Counts a body that waits for its answer; raises RequestError, 503, if too much is held already."""
+        try:
+            self._hold(size)
+            yield
+        finally:
+            self._held_bytes -= size
+
     async def discard(self, receive: Receive) -> None:
         """Reads on for a while: closing on a client that still writes would cost it the answer."""
         left = self._limit_bytes * _DISCARD_FACTOR
@@ -71,6 +79,7 @@ class BodyReader:
         parts, size = [first], len(first)
         more = True
         try:
+            self._hold(size)
             async with asyncio.timeout(self._timeout_s):
                 while more and size <= self._limit_bytes:
                     message = await receive()
@@ -79,16 +88,19 @@ class BodyReader:
                     part: bytes = message["body"]
                     parts.append(part)
                     size += len(part)
-                    self._buffered_bytes += len(part)
-                    if self._buffered_bytes > self._limit_bytes * _BUFFERED_BODIES:
-                        raise RequestError(503, "too many large bodies are under way; try again", "in_flight")
+                    self._hold(len(part))
                     more = message["more_body"]
         except TimeoutError as err:
             text = f"{size} bytes came within {self._timeout_s:g} s, and the body is not complete"
             raise RequestError(408, text, "slow_body") from err
         finally:
-            self._buffered_bytes -= size - len(first)
+            self._held_bytes -= size
         return b"".join(parts)
+
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        if self._held_bytes > self._most_held_bytes:
+            raise RequestError(503, "too many large bodies are under way; try again", "in_flight")
 
     def _too_large(self, size: int) -> RequestError:
         limit = self._limit_bytes

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
 
+import msgspec
+
 from psm_predictor.answer import Answerer, Dialect, Head
 from psm_predictor.asgi import Receive, Scope, Send
 from psm_predictor.body import BodyReader, ClientGoneError
 from psm_predictor.errors import RequestError
+from psm_predictor.guard import Guard
 from psm_predictor.lifecycle import Lifecycle
+from psm_predictor.requestlog import Finished, RequestLog, Trace, trace_of
 from psm_predictor.settings import RequestLimits
-from psm_predictor.telemetry import Recorder
+from psm_predictor.telemetry import ROUTES, Recorder
 
 _OFFLOAD_BYTES: Final = 32 * 1024
 """Bodies above this (some 50 instances, half a millisecond) are answered in a thread, so that probes never wait."""
@@ -31,6 +35,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _CLOSE: Final = (b"connection", b"close")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _HEADERS_BY_STATUS: Final = {
+    401: (b"www-authenticate", b"Bearer"),
     405: (b"allow", b"POST"),
     408: _CLOSE,
     413: _CLOSE,
@@ -56,16 +61,40 @@ class InFlight(Protocol):
         """This one is answered."""
 
 
+class Outcome(msgspec.Struct, gc=False):
+    """What became of a request; the defaults are what the server answers when something escapes from here."""
+
+    status: int = 500
+    request_id: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    trace: Trace | None = None
+
+
+_ESCAPED: Final = Outcome()
+
+
 class HotRoute:
     """Answers predictions in every dialect; `answerers` is None until the model is loaded."""
 
-    def __init__(self, lifecycle: Lifecycle, limits: RequestLimits, recorder: Recorder, in_flight: InFlight) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        limits: RequestLimits,
+        recorder: Recorder,
+        in_flight: InFlight,
+        *,
+        guard: Guard | None,
+        log: RequestLog,
+    ) -> None:
         self.answerers: Answerers | None = None
         self._lifecycle = lifecycle
         self._most_in_flight = limits.in_flight
         self._bodies = BodyReader(limits)
         self._recorder = recorder
         self._in_flight = in_flight
+        self._guard = guard
+        self._log = log
         self._batch_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
         self._id_prefix = secrets.token_hex(6)
         self._ids = itertools.count(1)
@@ -73,39 +102,45 @@ class HotRoute:
     async def __call__(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request and counts it."""
         started = perf_counter()
-        status = 500  # what the server answers when something escapes from here
+        outcome = _ESCAPED
         try:
-            status = await self._respond(dialect, scope, receive, send)
+            outcome = await self._respond(dialect, scope, receive, send)
         finally:
+            seconds = perf_counter() - started
             self._in_flight.leave()
             self._recorder.in_flight(self._in_flight.count())
-            self._recorder.request(dialect.route, status, perf_counter() - started)
+            self._recorder.request(dialect.route, outcome.status, seconds)
+            if self._log.wants(outcome.status):
+                self._log_request(dialect, scope, outcome, seconds)
 
-    async def _respond(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _respond(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> Outcome:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         head = Head(self._request_id(headers), headers)
         try:
-            answerers = self._admit(dialect, scope["method"], headers)
+            answerers = self._admit(dialect, scope, headers)
             body = await self._bodies.read(receive)
             if len(body) > _OFFLOAD_BYTES:
                 loop = asyncio.get_running_loop()
-                reply = await loop.run_in_executor(self._batch_thread, answerers.batch.answer, dialect, body, head)
+                with self._bodies.held(len(body)):
+                    reply = await loop.run_in_executor(self._batch_thread, answerers.batch.answer, dialect, body, head)
             else:
                 reply = answerers.inline.answer(dialect, body, head)
         except RequestError as err:
-            return await self._refuse(err, dialect, head, receive, send)
+            return await self._refuse(err, dialect, head, scope, receive=receive, send=send)
         except ClientGoneError:
-            return _CLIENT_GONE
+            return Outcome(_CLIENT_GONE, head.request_id)
         answer_headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         if self._lifecycle.draining:
             answer_headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
         await send({"type": "http.response.body", "body": reply.body})
-        return 200
+        return Outcome(200, head.request_id, len(body), len(reply.body))
 
-    def _admit(self, dialect: Dialect, method: str, headers: Mapping[bytes, bytes]) -> Answerers:
+    def _admit(self, dialect: Dialect, scope: Scope, headers: Mapping[bytes, bytes]) -> Answerers:
         """What can be refused before the body is read."""
-        if method != "POST":
+        if self._guard is not None and (refusal := self._guard.admit(scope)) is not None:
+            raise refusal
+        if scope["method"] != "POST":
             raise RequestError(405, dialect.hint, "")
         if self.answerers is None:
             raise RequestError(503, f"not ready: {self._lifecycle.waiting_for}", "not_ready")
@@ -116,14 +151,18 @@ class HotRoute:
         self._bodies.admit(headers)
         return self.answerers
 
-    async def _refuse(self, err: RequestError, dialect: Dialect, head: Head, receive: Receive, send: Send) -> int:
+    async def _refuse(
+        self, err: RequestError, dialect: Dialect, head: Head, scope: Scope, *, receive: Receive, send: Send
+    ) -> Outcome:
         if err.kind:
             self._recorder.rejected(err.kind)
         body = dialect.refusal(err)
+        trace = trace_of(scope["headers"])
         headers = [
             _JSON,
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", head.request_id.encode()),
+            (b"traceparent", trace.traceparent.encode()),
         ]
         if extra := _HEADERS_BY_STATUS.get(err.status):
             headers.append(extra)
@@ -133,7 +172,19 @@ class HotRoute:
             await self._bodies.discard(receive)
         await send({"type": "http.response.start", "status": err.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        return err.status
+        return Outcome(err.status, head.request_id, 0, len(body), trace)
+
+    def _log_request(self, dialect: Dialect, scope: Scope, outcome: Outcome, seconds: float) -> None:
+        finished = Finished(
+            method=scope["method"],
+            route=ROUTES[dialect.route],
+            status=outcome.status,
+            seconds=seconds,
+            request_id=outcome.request_id,
+            bytes_in=outcome.bytes_in,
+            bytes_out=outcome.bytes_out,
+        )
+        self._log.finished(finished, outcome.trace or trace_of(scope["headers"]))
 
     def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """The client's X-Request-Id if it is a sane one, else a new one, unique among all processes."""

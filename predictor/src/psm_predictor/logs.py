@@ -33,7 +33,7 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # uvicorn tells about every start and every malformed request at info; the life cycle logs what matters of it
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # uvicorn warns of every malformed request, which is counted instead: who can send bytes must not fill the log
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     # botocore explains its credential search at info on every client
     logging.getLogger("botocore").setLevel(max(logging.WARNING, logging.getLevelName(level)))

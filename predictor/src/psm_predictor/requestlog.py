@@ -74,9 +74,8 @@ class Finished:
         status: Of HTTP; 499 if the client went away.
         seconds: From its first byte handled to its last byte sent.
         request_id: By which the client knows the answer; empty for routes that name none.
-        bytes_in: Of its body, as far as it was read.
+        bytes_in: Of its body; 0 if it was refused.
         bytes_out: Of the answer's body.
-        headers: Of the request.
     """
 
     method: str
@@ -86,14 +85,13 @@ class Finished:
     request_id: str
     bytes_in: int
     bytes_out: int
-    headers: Iterable[Header]
 
 
 class Spans(Protocol):
     """Where spans go; `tracing.OpenTelemetrySpans` is one."""
 
-    def record(self, request: Finished, trace: Trace) -> Trace:
-        """Records the request as a span of the trace; the place it got there."""
+    def record(self, request: Finished, trace: Trace) -> None:
+        """Records the request as a span at its place in the trace."""
 
     def close(self) -> None:
         """Sends what waits."""
@@ -115,11 +113,10 @@ class RequestLog:
         """Whether `finished` would do anything."""
         return status >= self._least or self._spans is not None
 
-    def finished(self, request: Finished) -> None:
+    def finished(self, request: Finished, trace: Trace) -> None:
         """Records a request."""
-        trace = trace_of(request.headers)
         if self._spans is not None:
-            trace = self._spans.record(request, trace)
+            self._spans.record(request, trace)
         if request.status < self._least or not self._may_write(request):
             return
         fields: MutableMapping[str, Any] = {

@@ -217,4 +217,4 @@ def _end(stream: Unpacked) -> None:
 
 
 def _shown(raw: bytes) -> str:
-    return repr(raw.decode(errors="backslashreplace"))
+    return ascii(raw.decode(errors="backslashreplace"))
