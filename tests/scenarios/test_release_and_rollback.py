@@ -172,7 +172,7 @@ async def test_a_revoked_approval_goes_back_after_a_second_read(world: World) ->
     world.polls.poll()
     await world.converge()
     assert world.serving == 2, "one read confirms nothing"
-    assert world.polls.hastened[GROUP] == pytest.approx(1.6)
+    assert world.polls.hastened[GROUP] == pytest.approx(1.1)
     await world.pass_time(6, step_s=6)
     assert world.serving == 1
     assert world.status.rejected[0].reason is Reason.APPROVAL_REVOKED
