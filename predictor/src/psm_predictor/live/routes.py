@@ -143,7 +143,7 @@ class _Desk:
             return adapter.validate_json(body)
         except ValidationError as err:
             found = [
-                findings.finding(fault["type"], fault["loc"], fault["msg"], fault["input"])
+                findings.finding(fault["type"], fault["loc"], fault["msg"], _shown(fault["input"]))
                 for fault in err.errors(include_url=False, include_context=False)[:_MOST_FINDINGS]
             ]
             raise self._refusal(422, found, "validation") from err
@@ -171,6 +171,11 @@ class _Desk:
     def _refusal(self, status: int, detail: str | list[dict[str, Any]], kind: str) -> HTTPException:
         self._recorder.rejected(kind)
         return HTTPException(status, detail, headers=_RETRY if status == 503 else None)  # noqa: PLR2004  # clearest
+
+
+def _shown(value: Any) -> Any:
+    """What was sent; a body that is not JSON by its size."""
+    return f"{len(value)} bytes" if isinstance(value, bytes) else value
 
 
 def _list_answer(results: Sequence[Result]) -> FeedbackList:
