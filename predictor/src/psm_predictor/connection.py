@@ -83,14 +83,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self.send_400_response("Request header fields are too large.")
 
     def _parse(self, data: bytes) -> bytes:
-        """Parses up to the end of a request that asks for another protocol; what follows it."""
+        """Parses all, or up to the end of a head that asks for another protocol; what is to be parsed after that."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # ignored, as RFC 9110 7.8 allows: what follows is HTTP/1.1 as before
-            end: int = upgrade.args[0] or len(data)
-            return data[end:]
+            # RFC 9110 7.8 lets a server ignore the wish, but the parser takes no body after such a head, so that the
+            # body would be the next request: the head is parsed again without the wish (Java's client sends it)
+            end: int = upgrade.args[0]
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            return head + data[end:]
         return b""
+
+    def _head_without_upgrade(self) -> bytes:
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join([line, *fields, b"", b""])
 
     # what the parser calls
 
@@ -108,6 +117,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_AHEAD:
             self._refusal = (_MALFORMED, "pipelined")
             raise _RefusedError
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise _RefusedError  # asks for a tunnel whatever its headers say
+            return  # see _parse
         super().on_headers_complete()
         self.headers = []  # trailers go there, and nowhere else
         self._in_head = False
@@ -120,6 +133,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
+        if self._in_head:
+            return  # of one whose head is parsed again
         self._is_whole = True
         self._loose_bytes = 0
         super().on_message_complete()

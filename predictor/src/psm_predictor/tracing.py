@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from opentelemetry import trace as otel
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -75,10 +76,10 @@ class OpenTelemetrySpans:
         self._provider.shutdown()
 
 
-def _parent(trace: Trace) -> otel.Context:
+def _parent(trace: Trace) -> Context:
     """The caller's span as OpenTelemetry knows parents; without one an empty context, which begins a trace."""
     if not trace.parent_id:
-        return otel.Context()
+        return Context()
     flags = otel.TraceFlags(otel.TraceFlags.SAMPLED if trace.is_sampled else otel.TraceFlags.DEFAULT)
     caller = otel.SpanContext(int(trace.trace_id, 16), int(trace.parent_id, 16), is_remote=True, trace_flags=flags)
-    return otel.set_span_in_context(otel.NonRecordingSpan(caller), otel.Context())
+    return otel.set_span_in_context(otel.NonRecordingSpan(caller), Context())
