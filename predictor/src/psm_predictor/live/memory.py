@@ -112,7 +112,7 @@ class PredictionMemory:
     def _places(self, wanted: list[int]) -> NDArray[np.int64]:
         """Where the keys are, in all rings."""
         keys = self.keys.reshape(-1)
-        if len(wanted) > _FEW:
+        if not 0 < len(wanted) <= _FEW:
             return np.flatnonzero(np.isin(keys, wanted))
         return np.concatenate([np.flatnonzero(keys == key) for key in wanted])
 
