@@ -2,59 +2,57 @@
 
 import json
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import pydantic
 import pytest
-from artifacts import make_artifact
+from documented import pydantic_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from loaded_model import PACKAGE, Desk, instance, model
 
-from psm_predictor.answer import Answerer
-from psm_predictor.artifact.fetch import fetch
-from psm_predictor.artifact.load import load
-from psm_predictor.artifact.verify import verify
-from psm_predictor.counters import CounterBlock
 from psm_predictor.errors import RequestError
 from psm_predictor.golden import golden_instance, golden_lines
-from psm_predictor.model import Model
-from psm_predictor.openapi import add_predict
-from psm_predictor.request import RequestSchemas
-from psm_predictor.settings import ArchiveLimits, PackageRef, RequestLimits
-from psm_predictor.telemetry import Recorder
+from psm_predictor.openapi import add_hot_routes
+from psm_predictor.settings import RequestLimits
 
 LIMITS = RequestLimits(instances=4, lines=5)
 
 
 @cache
-def model() -> Model:
-    """A loaded model, the same for all tests of this file."""
-    with TemporaryDirectory() as directory:
-        artifact = make_artifact(Path(directory))
-        package = PackageRef(data_url=artifact.url, sha256=artifact.sha256, arn="arn", version=1)
-        fetched = fetch(package, cache_dir=Path(directory), limit_bytes=ArchiveLimits().packed_bytes)
-        return load(verify(fetched, ArchiveLimits()))
+def desk() -> Desk:
+    return Desk(LIMITS)
 
 
-@cache
-def answerer() -> Answerer:
-    schemas = RequestSchemas(model().manifest.features, LIMITS)
-    return Answerer(model(), schemas, Recorder(CounterBlock(1).row(0)), version=7)
-
-
-@cache
-def openapi() -> Draft202012Validator:
-    """What the OpenAPI description says a body may be."""
+def described(limits: RequestLimits) -> dict[str, Any]:
+    """The OpenAPI description of the hot routes."""
     document: dict[str, Any] = {"paths": {}}
-    add_predict(document, model().manifest, LIMITS)
-    body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    return Draft202012Validator({**body, "components": document["components"]})
+    add_hot_routes(document, model().manifest, PACKAGE, limits)
+    return document
+
+
+def json_body(path: str, limits: RequestLimits = LIMITS) -> dict[str, Any]:
+    """What the description says of a JSON body, with all that it refers to."""
+    document = described(limits)
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    return {**content["schema"], "components": document["components"]}
+
+
+@cache
+def by_json_schema(path: str) -> Draft202012Validator:
+    """The description as one library reads it."""
+    return Draft202012Validator(json_body(path))
+
+
+@cache
+def by_pydantic(path: str) -> pydantic.TypeAdapter[Any]:
+    """The description as another reads it."""
+    return pydantic_type(json_body(path))
 
 
 def good_instance() -> dict[str, Any]:
-    return dict(golden_instance(model().manifest, model().manifest.golden[0]))
+    return instance()
 
 
 def good_lines() -> list[dict[str, Any]]:
@@ -68,7 +66,7 @@ def ask(document: Any) -> dict[str, Any]:
 
 
 def ask_raw(body: bytes) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(answerer().answer(body, "id-1"))
+    answer: dict[str, Any] = json.loads(desk().ask("/predict", body).body)
     return answer
 
 
@@ -257,30 +255,66 @@ bodies = st.one_of(
 )
 
 
-def finding_kinds(document: Any) -> list[str]:
+def finding_kinds(path: str, document: Any) -> list[str]:
     """What the hot route has against the document; nothing if it answers."""
     try:
-        ask(document)
+        desk().ask(path, json.dumps(document).encode())
     except RequestError as err:
         return [finding["type"] if isinstance(finding, dict) else finding for finding in err.detail]
     return []
 
 
+def pydantic_takes(path: str, document: Any) -> bool:
+    try:
+        by_pydantic(path).validate_json(json.dumps(document))
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
+def check_agreement(path: str, document: Any) -> None:
+    kinds = finding_kinds(path, document)
+
+    assert (not kinds) == by_json_schema(path).is_valid(document)
+    assert (not kinds) == pydantic_takes(path, document)
+    assert "json_invalid" not in kinds, "the findings do not explain what the decoder refused"
+
+
 @settings(max_examples=400, deadline=None)
 @given(bodies)
 def test_the_hot_route_takes_exactly_what_openapi_says(document: Any) -> None:
-    """The decoder is compiled from the documented schema; another validator of the same schema must agree."""
-    kinds = finding_kinds(document)
+    """The decoder is compiled from the documented schema; two other validators of the same schema must agree."""
+    check_agreement("/predict", document)
 
-    assert (not kinds) == openapi().is_valid(document)
-    assert "json_invalid" not in kinds, "the findings do not explain what the decoder refused"
+
+def good_row() -> list[Any]:
+    """A basket as a list of values."""
+    return list(good_instance().values())
+
+
+@st.composite
+def changed_row(draw: st.DrawFn) -> list[Any]:
+    """A good list of values with a few exchanged, dropped or added."""
+    row = good_row()
+    for place in draw(st.lists(st.integers(0, len(row) - 1), max_size=3)):
+        row[place] = draw(st.one_of(values, st.integers(-1, 8), st.sampled_from([0.0, 1.0, 1.5])))
+    return row[: draw(st.sampled_from([len(row), len(row), len(row) - 1]))] + draw(st.sampled_from([[], [], [1]]))
+
+
+listed = st.lists(st.one_of(changed(good_instance), changed_row()), max_size=5)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(listed, st.fixed_dictionaries({"instances": listed}), bodies))
+def test_invocations_take_exactly_what_openapi_says(document: Any) -> None:
+    """Lists of objects and of values, on their own and as instances, and what /predict takes."""
+    check_agreement("/invocations", document)
 
 
 def test_the_examples_of_the_documentation_work() -> None:
     """Tried as they stand, they are answered; they are golden, so with the golden answer."""
-    document: dict[str, Any] = {"paths": {}}
-    add_predict(document, model().manifest, RequestLimits())
-    examples = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    paths = described(RequestLimits())["paths"]
+    examples = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
 
     one, several, lines = (example["value"] for example in examples.values())
     lines["lines"] = lines["lines"][: LIMITS.lines]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from psm_contract.manifest import Feature
 from psm_predictor import findings
 from psm_predictor.answer import Head, Question, Reply
 from psm_predictor.dialects.predict import PredictionWriter, detail
@@ -91,7 +92,7 @@ class InvocationCodec:
         self._json = JsonDecoder(model, schemas.invocations, rows, count_unknown).decode
         self._decoders: dict[Format, Callable[[bytes], tuple[Matrix, bool]]] = {
             Format.JSON_LINES: _JsonLines(schemas.listed, rows, most).decode,
-            Format.CSV: _Csv([feature.name for feature in model.manifest.features], schemas.row, rows, most).decode,
+            Format.CSV: _Csv(model.manifest.features, schemas.row, rows, most).decode,
         }
         self._write = PredictionWriter(model.manifest.classes, version)
         self._classes = model.manifest.classes
@@ -207,8 +208,9 @@ class _JsonLines:
 class _Csv:
     """One basket per line: values in the model's order, or in the order of a header; an empty cell is the default."""
 
-    def __init__(self, names: Sequence[str], row: Schema, rows: RowWriter, most: int) -> None:
-        self._names = tuple(names)
+    def __init__(self, features: Sequence[Feature], row: Schema, rows: RowWriter, most: int) -> None:
+        self._names = tuple(feature.name for feature in features)
+        self._required = tuple(feature.name for feature in features if feature.default is None)
         self._schema: Schema = {"type": "array", "items": row, "minItems": 1, "maxItems": most}
         self._type: Any = list[type_of("Row", row)]  # type: ignore[misc]  # a type made at run time
         self._rows = rows
@@ -250,15 +252,20 @@ class _Csv:
     def _places(self, header: list[str]) -> list[int | None]:
         """Where each feature's value is in a row of the file."""
         places = {name: number for number, name in enumerate(header)}
-        strange = [name for name in header if name not in self._names]
-        if strange or len(places) < len(header):
-            at_fault = [
-                findings.finding(
-                    "extra_forbidden", (name[:_MOST_SHOWN],), "is not a feature; GET /model lists them", name
-                )
-                for name in strange[: findings.MOST_FINDINGS]
-            ] or [findings.finding("repeated", (), "the header names a feature twice", f"{len(header)} columns")]
-            raise RequestError(422, at_fault, "validation")
+        found = [
+            findings.finding("extra_forbidden", (name[:_MOST_SHOWN],), "is not a feature; GET /model lists them", name)
+            for name in header
+            if name not in self._names
+        ]
+        found += [
+            findings.finding("missing", (name,), "is required, and the header does not name it", None)
+            for name in self._required
+            if name not in places
+        ]
+        if len(places) < len(header):
+            found.append(findings.finding("repeated", (), "the header names a column twice", f"{len(header)} columns"))
+        if found:
+            raise RequestError(422, found[: findings.MOST_FINDINGS], "validation")
         return [places.get(name) for name in self._names]
 
     def _typed(self, row: list[str | None]) -> list[Any]:

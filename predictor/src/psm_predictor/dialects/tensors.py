@@ -23,6 +23,9 @@ DTYPES: Final = {"FP32": "<f4", "FP64": "<f8", "INT32": "<i4", "INT64": "<i8"}
 _NESTED: Final = re.compile(rb"\s*\[\s*\[")
 _LENGTH: Final = struct.Struct("<I")
 _MOST_DIMENSIONS: Final = 2
+_LARGEST: Final = 2**63 - 1
+"""Of numbers in a request: Python's have no end, and so has the time to write them down in a message."""
+
 _NOTHING: Final = msgspec.Raw(b"null")
 """Data that was left out, or null as some clients write it."""
 
@@ -30,7 +33,7 @@ _NOTHING: Final = msgspec.Raw(b"null")
 class InputParameters(msgspec.Struct, gc=False):
     """Of one input; others are ignored."""
 
-    binary_data_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    binary_data_size: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)] | None = None
 
 
 class Input(msgspec.Struct, gc=False):
@@ -38,7 +41,7 @@ class Input(msgspec.Struct, gc=False):
 
     name: str
     datatype: str
-    shape: list[Annotated[int, msgspec.Meta(ge=1)]]
+    shape: list[Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]]
     parameters: InputParameters | None = None
     data: msgspec.Raw = _NOTHING
 

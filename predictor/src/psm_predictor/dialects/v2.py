@@ -35,8 +35,8 @@ _MANY_DIMENSIONS: Final = 2
 
 class _OutputParameters(msgspec.Struct, gc=False):
     binary_data: bool | None = None
-    classification: msgspec.Raw | None = None
-    shared_memory_region: msgspec.Raw | None = None
+    classification: Any = None
+    shared_memory_region: Any = None
 
 
 class _Wanted(msgspec.Struct, gc=False):
@@ -214,11 +214,7 @@ class _Columns:
         rows = next(iter(tensors.values())).shape[0]
         if rows > self._most:
             raise _refused(f"{rows} baskets are too many, the limit is {self._most}")
-        matrix = self._from_one(tensors) if FEATURES in tensors else self._from_columns(tensors, rows)
-        within = (matrix >= self._low) & (matrix <= self._high)  # false for NaN as well
-        if not within.all():
-            raise self._out_of_bounds(matrix, within)
-        return matrix
+        return self._from_one(tensors) if FEATURES in tensors else self._from_columns(tensors, rows)
 
     def _from_one(self, tensors: Mapping[str, Tensor]) -> Matrix:
         tensor = tensors[FEATURES]
@@ -227,6 +223,7 @@ class _Columns:
         if len(tensor.shape) != _MANY_DIMENSIONS or tensor.shape[1] != len(self._features):
             raise tensor.wrong(f"has shape {tensor.shape}, expected [n, {len(self._features)}]")
         matrix = tensor.numbers().reshape(tensor.shape)
+        self._check(matrix)
         codes = matrix[:, self._categories]
         if (codes != np.floor(codes)).any():
             raise tensor.wrong("must have whole numbers for categories: places in the vocabulary, see GET /model")
@@ -247,6 +244,7 @@ class _Columns:
             matrix[:, column] = tensor.numbers() if feature.kind == "number" else self._coded(column, tensor.words())
         if left:
             raise next(iter(left.values())).wrong("is not a feature; GET /model lists them")
+        self._check(matrix)
         return matrix
 
     def _coded(self, column: int, words: Sequence[str]) -> list[int]:
@@ -260,11 +258,14 @@ class _Columns:
             coded.append(code)
         return coded
 
-    def _out_of_bounds(self, matrix: Matrix, within: Any) -> RequestError:
+    def _check(self, matrix: Matrix) -> None:
+        within = (matrix >= self._low) & (matrix <= self._high)  # false for NaN as well
+        if within.all():
+            return
         row, column = np.argwhere(~within)[0].tolist()
         low, high, value = self._low[column], self._high[column], matrix[row, column]
         name = self._features[column].name
-        return _refused(f"{name} of basket {row} is {value:g}, allowed are {low:g} to {high:g}")
+        raise _refused(f"{name} of basket {row} is {value:g}, allowed are {low:g} to {high:g}")
 
 
 def _bounds(feature: Feature) -> tuple[float, float]:
