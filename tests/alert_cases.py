@@ -92,6 +92,25 @@ def condition(kind: str, status: str, reason: str, values: Values) -> Series:
     return {s("psm_model_condition", MODEL, type=kind, status=status, reason=reason): values}
 
 
+PREDICTOR = {**MODEL, "version": "18", "instance": "10.0.1.7:8080", "pod": "uk-grocery-5d9c7-a"}
+OTHER_PREDICTOR = {**PREDICTOR, "instance": "10.0.1.8:8080", "pod": "uk-grocery-5d9c7-b"}
+
+
+def labelled(pod: Mapping[str, str], accuracy: float, labels: float, minutes: int = 60) -> Series:
+    """What one predictor pod says of the labels that it got."""
+    return {
+        s("psm_predictor_live_accuracy", pod): hold(accuracy, minutes),
+        s("psm_predictor_live_labels", pod): hold(labels, minutes),
+    }
+
+
+def drifted(pod: Mapping[str, str], minutes: int = 120, **features: float) -> Series:
+    """Its stability index of some features."""
+    return {
+        s("psm_predictor_drift_psi", pod, feature=feature): hold(value, minutes) for feature, value in features.items()
+    }
+
+
 WHO = "Model mlops/uk-grocery"
 
 CASES: Mapping[str, Case] = {
@@ -337,6 +356,50 @@ CASES: Mapping[str, Case] = {
         minute=DAY + 61,
         labels=MODEL,
         summary="3 versions of model mlops/uk-grocery failed within a day.",
+    ),
+    "PsmLiveAccuracyLow": Case(
+        fires={**labelled(PREDICTOR, 0.80, 100), **labelled(OTHER_PREDICTOR, 0.70, 400)},
+        below={
+            **labelled(PREDICTOR, 0.70, 300),
+            **labelled(OTHER_PREDICTOR, 0.80, 300),
+            **labelled({**PREDICTOR, "name": "few"}, 0.50, 499),
+            **labelled({**PREDICTOR, "name": "brief"}, 0.50, 900, minutes=30),
+        },
+        minute=30,
+        labels={**MODEL, "version": "18"},
+        summary="Version 18 of model mlops/uk-grocery is right in 72% of the labels that arrived.",
+    ),
+    "PsmDrift": Case(
+        fires={
+            **drifted(PREDICTOR, spend=0.3, items=0.3, shop_hour=4.0),
+            **drifted(OTHER_PREDICTOR, spend=0.3, items=0.1, shop_hour=4.0),
+            s("psm_predictor_drift_prediction_psi", PREDICTOR): hold(0.4, 120),
+        },
+        below={
+            **drifted(PREDICTOR, spend=0.3, items=0.25, shop_hour=4.0, shop_weekday=3.0),
+            **drifted(OTHER_PREDICTOR, spend=0.2, items=0.25, shop_hour=4.0, shop_weekday=3.0),
+            s("psm_predictor_drift_prediction_psi", PREDICTOR): hold(0.25, 120),
+            **drifted({**PREDICTOR, "name": "brief"}, minutes=60, spend=3.0),
+        },
+        minute=60,
+        labels={**MODEL, "version": "18"},
+        summary="Baskets of version 18 of model mlops/uk-grocery are not those it was trained on.",
+        description="2 features, or its predictions, have had a population stability index above 0.25 for an hour.",
+    ),
+    "PsmFeedbackUnmatched": Case(
+        fires={
+            s("psm_predictor_feedback_total", PREDICTOR, outcome="counted"): rise(0, 3, 120),
+            s("psm_predictor_feedback_total", OTHER_PREDICTOR, outcome="unknown"): rise(0, 1, 120),
+        },
+        below={
+            s("psm_predictor_feedback_total", PREDICTOR, outcome="counted"): rise(0, 4, 180),
+            s("psm_predictor_feedback_total", PREDICTOR, outcome="unknown"): rise(0, 1, 180),
+            s("psm_predictor_feedback_total", PREDICTOR, outcome="other_version"): rise(0, 9, 180),
+            s("psm_predictor_feedback_total", PREDICTOR, name="few", outcome="unknown"): hold(0, 60) + hold(19, 120),
+        },
+        minute=50,
+        labels=MODEL,
+        summary="25% of the feedback for model mlops/uk-grocery matches no prediction.",
     ),
 }
 

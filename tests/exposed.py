@@ -1,12 +1,17 @@
-"""Everything that an operator exposes, with each metric in use: what rules, dashboards and pages may name."""
+"""Everything that an operator and a predictor expose, each metric in use: what rules, dashboards and pages may name."""
 
 import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from timers_by_hand import HandTimer
 
+from psm_contract.drift import LEAST_BASKETS, Drift
+from psm_contract.manifest import Feature, Histogram, Reference
+from psm_contract.schema import CLASSES
 from psm_operator.adapters.kinds import CHILDREN, LEASE, MODEL
 from psm_operator.adapters.memory import MemoryClock, MemoryRegistry
 from psm_operator.adapters.watch_cache import WatchCache
@@ -19,11 +24,20 @@ from psm_operator.queue import Backoff, PassResult, WorkQueue
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import Evidence, GroupRef, ObjectRef, Observation, Plan, RegistryUnknown
 from psm_operator.watchdog import Patience, Watchdog
+from psm_predictor.counters import CounterBlock
+from psm_predictor.live import layout
+from psm_predictor.live.exposition import LiveCollector
+from psm_predictor.settings import PackageRef
+from psm_predictor.telemetry import PREDICT, Recorder, Telemetry
 
 REF = ObjectRef("mlops", "uk-grocery")
 GROUP = GroupRef("price-sensitivity", "ap-southeast-1", "arn:aws:iam::123456789012:role/reader")
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 REGISTRY = {"modelPackageGroupName": GROUP.name, "region": GROUP.region}
+
+
+OF_A_POD = frozenset({"name", "version", "role"})
+"""Labels that the chart's PodMonitor adds to the series of predictors."""
 
 
 class NoLease:
@@ -99,13 +113,33 @@ def show_model(telemetry: PrometheusTelemetry) -> None:
     telemetry.observed(seen, Plan(release=status, actions=()))
 
 
+def predictor() -> bytes:
+    """What a predictor exposes that answered enough baskets for drift and got a label."""
+    block = CounterBlock(2)
+    telemetry = Telemetry(block, PackageRef("file:///x", "ab" * 32, "arn:x", 2), workers=1)
+    telemetry.describe_model(CLASSES, ("PROD_CODE",))
+    spend = Feature(name="spend", kind="number", description="money")
+    thirds = Histogram(shares=(0.25, 0.25, 0.5))
+    reference = Reference(baskets=1000, features=(Histogram(edges=(1.0,), shares=(0.5, 0.5)),), predictions=thirds)
+    drift = Drift((spend,), reference)
+    row = block.row(0)
+    Recorder(row).request(PREDICT, 200, 0.001)
+    baskets = np.full((LEAST_BASKETS, 1), 0.5, dtype=np.float32)
+    counts = drift.count(baskets, np.zeros(LEAST_BASKETS, dtype=np.int64))
+    row[layout.BINS : layout.BINS + drift.bins] = counts.astype(np.float64).data
+    row[layout.CONFUSION] = 1
+    telemetry.registry.register(LiveCollector(block, drift, CLASSES))
+    return generate_latest(telemetry.registry)
+
+
 @functools.cache
 def labels_by_sample() -> Mapping[str, frozenset[str]]:
-    """Every sample's name, as queries name it -> its labels."""
+    """Every sample's name, as queries name it -> its labels, those that a scrape of predictors adds included."""
     found: dict[str, frozenset[str]] = {}
-    for family in text_string_to_metric_families(operator().exposition().decode()):
-        for sample in family.samples:
-            found[sample.name] = found.get(sample.name, frozenset()) | sample.labels.keys()
+    for exposition, added in ((operator().exposition(), frozenset[str]()), (predictor(), OF_A_POD)):
+        for family in text_string_to_metric_families(exposition.decode()):
+            for sample in family.samples:
+                found[sample.name] = found.get(sample.name, frozenset()) | sample.labels.keys() | added
     return found
 
 

@@ -22,6 +22,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "two-namespaces": ("--set=watchNamespaces={mlops,mlops-test},rbac.aggregate=false",),
     "observability": (
         "--set=serviceMonitor.enabled=true,serviceMonitor.labels.release=kps",
+        "--set=podMonitor.enabled=true,podMonitor.labels.release=kps",
         "--set=prometheusRule.enabled=true,prometheusRule.labels.release=kps",
         "--set=prometheusRule.ruleLabels.team=mlops,prometheusRule.disabled={PsmVersionBehind}",
         "--set=prometheusRule.runbookBaseURL=https://git.example.com/runbooks",

@@ -8,12 +8,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import builders
 import exposed
 import pytest
 import yaml
 from helm import CHARTS, HelmError, manifests
 from promtool import promtool
 
+from psm_operator.decide.desired.model import SERVING
+from psm_operator.decide.desired.pod import pod_template
 from psm_operator.kubectl import cli_reads, cli_writes
 from psm_operator.kubectl.cli import cli
 
@@ -136,7 +139,7 @@ def test_dashboards_are_told_apart() -> None:
 
 # --- the chart --------------------------------------------------------------------------------------------------------
 
-ON = "--set=prometheusRule.enabled=true,serviceMonitor.enabled=true,dashboards.enabled=true"
+ON = "--set=prometheusRule.enabled=true,serviceMonitor.enabled=true,podMonitor.enabled=true,dashboards.enabled=true"
 
 
 def made(kind: str, *args: str) -> list[dict[str, Any]]:
@@ -147,7 +150,7 @@ def made(kind: str, *args: str) -> list[dict[str, Any]]:
 def test_nothing_of_it_is_there_unless_asked_for() -> None:
     """Clusters without the Prometheus operator refuse its kinds."""
     kinds = {manifest["kind"] for manifest in manifests("psm-operator")}
-    assert kinds.isdisjoint({"PrometheusRule", "ServiceMonitor", "ConfigMap"})
+    assert kinds.isdisjoint({"PrometheusRule", "ServiceMonitor", "PodMonitor", "ConfigMap"})
 
 
 def test_the_chart_ships_the_rules_as_they_were_tried() -> None:
@@ -194,6 +197,23 @@ def test_a_monitor_finds_the_service_and_keeps_the_models_namespace() -> None:
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert endpoint["honorLabels"] is True
+
+
+def test_a_monitor_finds_predictor_pods_and_names_their_model() -> None:
+    """By the labels and the port of the pods that the operator makes; only where the operator looks after models."""
+    template = pod_template(builders.desired_model(), builders.serve_target(), SERVING)
+    (monitor,) = made("PodMonitor", ON)
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+    prefix = "__meta_kubernetes_pod_label_"
+    labels = {re.sub(r"[./]", "_", name) for name in template["metadata"]["labels"]}
+    given = {rule["targetLabel"]: rule["sourceLabels"][0].removeprefix(prefix) for rule in endpoint["relabelings"]}
+    assert given.keys() == exposed.OF_A_POD
+    assert set(given.values()) <= labels
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+    (two,) = made("PodMonitor", ON, "--set=watchNamespaces={mlops,mlops-test}")
+    assert two["spec"]["namespaceSelector"] == {"matchNames": ["mlops", "mlops-test"]}
 
 
 def test_dashboards_come_as_configmaps_that_grafanas_sidecar_finds() -> None:

@@ -95,5 +95,5 @@ def test_more_names_than_slots_are_refused() -> None:
     """A model with hundreds of category features would overwrite other counters."""
     telemetry = Telemetry(CounterBlock(1), PACKAGE, workers=1)
 
-    with pytest.raises(ValueError, match="exceed the 1024 counters"):
-        telemetry.describe_model(("LA",), tuple(f"f{number}" for number in range(1000)))
+    with pytest.raises(ValueError, match="exceed the 2048 counters"):
+        telemetry.describe_model(("LA",), tuple(f"f{number}" for number in range(3000)))
