@@ -15,7 +15,7 @@ from psm_predictor.model import Matrix
 
 KERNEL: Final = Path(__file__).with_name("libtrees.so")  # not trees.so, which Python would take for this module
 
-_LANES: Final = 8  # this and the next two as in trees.c
+_LANES: Final = 12  # this and the next two as in trees.c
 _COLUMN_BITS: Final = 10
 _NOT_A_NUMBER: Final = 0x7FC00000
 _FEW_ROWS: Final = 8
