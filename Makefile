@@ -23,7 +23,7 @@ down: setup ## Stop what `make demo` left running
 .PHONY: setup
 setup: $(STAMP) ## Make .venv from the lock (brings uv if it is missing)
 
-$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
+$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml */hatch_build.py predictor/src/psm_predictor/engines/*.c) | $(UV)
 	$(UV) sync --frozen --quiet
 	@touch $@
 
@@ -54,10 +54,12 @@ golden: setup ## Rewrite the golden manifests and charts; review them in the dif
 
 ##@ Test
 
+WORKERS ?= 2
+
 .PHONY: test
 test: check ## Every check and test: unit, laws, scenarios, golden, component (real API server), e2e (real node; needs root)
 	$(RUN) psm-local build >/dev/null
-	$(RUN) pytest
+	$(RUN) pytest -n $(WORKERS) --dist loadgroup
 	@if [ -n "$${CI:-}" ]; then git diff --exit-code; test -z "$$(git status --porcelain)"; fi
 
 .PHONY: test-fast
@@ -73,6 +75,14 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 
 CRS ?= 100,500,1000,2000
 CHURN_MINUTES ?= 30
+SERVERS ?= all
+ENGINES ?= all
+SECONDS ?= 4
+REPEAT ?= 3
+
+.PHONY: bench-predictor
+bench-predictor: setup ## The predictor beside its peers (SERVERS=psm,mlserver ENGINES=none SECONDS=1 REPEAT=1 make it shorter)
+	PYTHONPATH=tests $(RUN) python -m bench.predictor --servers $(SERVERS) --engines $(ENGINES) --seconds $(SECONDS) --repeat $(REPEAT)
 
 .PHONY: bench-serving
 bench-serving: setup ## One pod with 250m CPU behind a real Ingress at 100 requests/s, and a rolling update under it (root)

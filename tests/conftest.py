@@ -1,5 +1,6 @@
 """Fixtures that every test folder may use, and what every property test runs with."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record"]
@@ -7,3 +8,14 @@ pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record"]
 # A busy machine is slow, not wrong: no example has a deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file stay together, and all that need a node: its settings are the machine's. The node's go first.
+
+    Groups matter with several workers only (pytest-xdist), which then take one group after the other.
+    """
+    for item in items:
+        is_on_node = item.get_closest_marker("e2e") is not None
+        item.add_marker(pytest.mark.xdist_group("node" if is_on_node else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

@@ -5,9 +5,9 @@ Events were missing, how many were there twice. Nothing is written when no fault
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +46,32 @@ class FaultRecord:
             path.write_text(json.dumps({"faults": [asdict(row) for row in self.rows.values()]}, indent=1) + "\n")
 
 
+RECORDED = pytest.StashKey[FaultRecord]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One record for the session; with several workers one for each, which the controller adds up."""
+    config.stash[RECORDED] = FaultRecord()
+
+
 @pytest.fixture(scope="session")
-def fault_record() -> Iterator[FaultRecord]:
+def fault_record(pytestconfig: pytest.Config) -> FaultRecord:
     """The session's record; written when the session ends, whatever passed or failed."""
-    record = FaultRecord()
-    yield record
-    record.write()
+    return pytestconfig.stash[RECORDED]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker has recorded (pytest-xdist)."""
+    for row in getattr(node, "workeroutput", {}).get("faults", ()):
+        node.config.stash[RECORDED].add(**row)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the record; a worker hands it to the controller instead."""
+    record = session.config.stash[RECORDED]
+    output = getattr(session.config, "workeroutput", None)
+    if output is None:
+        record.write()
+    else:
+        output["faults"] = [asdict(row) for row in record.rows.values()]
