@@ -22,6 +22,8 @@ _FEW_ROWS: Final = 8
 """Fewer rows are answered without letting go of the interpreter: that takes 20 us at most, and a thread that lets go may
 wait 5 ms for another one to give it back."""
 
+_BLANK_ROWS: Final = 256
+
 
 class _Ensemble(ctypes.Structure):
     """struct ensemble of trees.c."""
@@ -57,6 +59,7 @@ class TreesEngine:
         self._ensemble = ctypes.addressof(self._struct)
         self._answer_few, self._answer_many = _kernel()
         self._last: tuple[Matrix | None, int] = (None, 0)
+        self._blank: list[tuple[Matrix, int]] = []
 
     def __call__(self, features: Matrix) -> Matrix:
         """Probabilities, [rows, classes].
@@ -65,19 +68,37 @@ class TreesEngine:
             features: Finite float32 [rows, columns].
         """
         rows = len(features)
-        matrix, address = self._last
-        if features is not matrix or rows != 1:
-            features, address = self._located(features)
-        answer = np.empty((rows, self._classes), dtype=np.float32)
-        answer_rows = self._answer_few if rows < _FEW_ROWS else self._answer_many
-        answer_rows(self._ensemble, address, rows, answer.ctypes.data)
+        if rows == 1:
+            matrix, address = self._last
+            if features is not matrix:
+                matrix, address = self._located(features)
+            answer, place = self._blank_row()
+        else:
+            matrix, address = self._located(features)
+            answer = np.empty((rows, self._classes), dtype=np.float32)
+            place = answer.ctypes.data
+        (self._answer_few if rows < _FEW_ROWS else self._answer_many)(self._ensemble, address, rows, place)
         return answer
+
+    def _blank_row(self) -> tuple[Matrix, int]:
+        """A fresh row for an answer, and its address.
+
+        Asking numpy for an address takes as long as half of the trees, so it is asked once for many rows. None is ever
+        used twice: the list gives each to one caller, whatever the number of threads.
+        """
+        try:
+            return self._blank.pop()
+        except IndexError:
+            block = np.empty((_BLANK_ROWS, self._classes), dtype=np.float32)
+            address, size = block.ctypes.data, block.strides[0]
+            self._blank.extend((block[row : row + 1], address + row * size) for row in range(1, _BLANK_ROWS))
+            return block[:1], address
 
     def _located(self, features: Matrix) -> tuple[Matrix, int]:
         """The matrix as the kernel reads it, and its address.
 
-        A single row is remembered: a decoder reuses its buffer, and asking numpy for the address takes as long as a
-        quarter of the trees. What is remembered is alive, so no other matrix can be mistaken for it.
+        A single row is remembered, because a decoder reuses its buffer. What is remembered is alive, so no other matrix
+        can be mistaken for it.
         """
         if features.ndim != 2 or features.shape[1] != self._columns:  # noqa: PLR2004  # rows and columns
             raise ValueError(f"features are {features.shape}, the model takes [rows, {self._columns}]")
