@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from psm_predictor.settings import ConnectionLimits
@@ -57,6 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_deaf = False  # what still comes is ignored
         self._refusal = (_MALFORMED, "malformed")
         self._unread_since: float | None = None
+        self._answered: RequestResponseCycle | None = None  # being answered, or the last one that was
 
     # what the transport calls
 
@@ -65,6 +66,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type as we would
         if len(self.connections) > self.limits.connections:
             self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or was cut off."""
+        # uvicorn tells only the newest request; one that is being answered would write on, and fail
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -143,6 +153,10 @@ class GuardedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     # answers
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """The last byte of an answer was handed over."""

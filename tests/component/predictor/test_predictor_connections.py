@@ -1,0 +1,275 @@
+"""Clients that hold connections instead of using them: each is ended in time, and nobody else waits for it."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from artifacts import ArtifactFile, make_artifact
+from predictor_process import PredictorProcess, environment, metrics_of, serving
+from raw_http import answers_until_closed, is_closed, read_answer
+from waiting import until
+
+HEADER_LIMIT = 4096
+CONNECTIONS = 20
+REQUEST = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
+    return make_artifact(tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
+    """Short of everything, so that the tests need not wait."""
+    environ = environment(
+        artifact,
+        tmp_path_factory.mktemp("run"),
+        PSM_MAX_HEADER_BYTES=str(HEADER_LIMIT),
+        PSM_MAX_CONNECTIONS=str(CONNECTIONS),
+        PSM_HEADER_TIMEOUT_S="1",
+        PSM_BODY_TIMEOUT_S="1",
+        PSM_SEND_TIMEOUT_S="2",
+        PSM_KEEP_ALIVE_S="2",
+    )
+    with serving(environ) as pair:
+        yield pair
+
+
+@pytest.fixture
+def process(server: tuple[PredictorProcess, httpx.Client]) -> PredictorProcess:
+    return server[0]
+
+
+@pytest.fixture
+def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
+    return server[1]
+
+
+def rejected(client: httpx.Client, kind: str) -> float:
+    return metrics_of(client)[f'psm_predictor_rejected_requests_total{{reason="{kind}"}}']
+
+
+def drip(connection: socket.socket, piece: bytes) -> bool:
+    """Sends a piece every now and then; False once the server has closed."""
+    closed = threading.Event()
+
+    def send() -> bool:
+        try:
+            connection.sendall(piece)
+            connection.settimeout(0.05)
+            if connection.recv(1000) == b"":
+                closed.set()
+        except TimeoutError:
+            return False
+        except OSError:
+            closed.set()
+        return closed.is_set()
+
+    until(send, "the server to close a connection that drips")
+    return False
+
+
+def test_a_connection_that_asks_nothing_is_closed(process: PredictorProcess) -> None:
+    """Opening is not asking."""
+    with process.connect() as connection:
+        assert is_closed(connection)
+
+
+def test_a_head_that_does_not_end_is_closed(process: PredictorProcess, client: httpx.Client) -> None:
+    """Slowloris: each byte comes in time, the request never does."""
+    before = rejected(client, "slow_headers")
+    with process.connect() as connection:
+        connection.sendall(REQUEST)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+
+        drip(connection, b"x: y\r\n")
+
+    assert rejected(client, "slow_headers") == before + 1
+
+
+def test_a_first_head_that_does_not_end_is_closed(process: PredictorProcess) -> None:
+    """The same on a fresh connection."""
+    with process.connect() as connection:
+        connection.sendall(b"GET /he")
+
+        drip(connection, b"a")
+
+
+def test_empty_lines_do_not_keep_a_connection(process: PredictorProcess) -> None:
+    """They are allowed between requests, and no request."""
+    with process.connect() as connection:
+        connection.sendall(REQUEST)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+        drip(connection, b"\r\n")
+
+
+def test_a_connection_in_use_is_kept(process: PredictorProcess) -> None:
+    """Beyond all of these times: what counts is the last request."""
+    pause = threading.Event()
+    with process.connect() as connection, connection.makefile("rb") as file:
+        for _ in range(12):
+            connection.sendall(REQUEST)
+            answer = read_answer(file)
+            assert answer is not None
+            assert answer.status == 200
+            pause.wait(0.5)
+
+
+def endless_field() -> Iterator[bytes]:
+    yield b"GET /healthz HTTP/1.1\r\nx: "
+    while True:
+        yield b"y" * 1000
+
+
+def endless_fields() -> Iterator[bytes]:
+    yield b"GET /healthz HTTP/1.1\r\n"
+    while True:
+        yield b"x: y\r\n" * 100
+
+
+def endless_path() -> Iterator[bytes]:
+    yield b"GET /"
+    while True:
+        yield b"a" * 1000
+
+
+def endless_name() -> Iterator[bytes]:
+    yield b"GET /healthz HTTP/1.1\r\n"
+    while True:
+        yield b"a" * 1000
+
+
+def endless_trailers() -> Iterator[bytes]:
+    yield b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
+    while True:
+        yield b"x: y\r\n" * 100
+
+
+def endless_chunk_extension() -> Iterator[bytes]:
+    yield b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;"
+    while True:
+        yield b"a" * 1000
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [endless_field, endless_fields, endless_path, endless_name, endless_trailers, endless_chunk_extension],
+    ids=lambda endless: endless.__name__.replace("_", " "),
+)
+def test_what_surrounds_a_body_has_a_limit(
+    process: PredictorProcess, client: httpx.Client, endless: Callable[[], Iterator[bytes]]
+) -> None:
+    """431, whatever grows; and the end of the connection."""
+    before = rejected(client, "headers_too_large")
+    sent = 0
+    with process.connect() as connection:
+        try:
+            for piece in endless():
+                connection.sendall(piece)
+                sent += len(piece)
+        except OSError:
+            pass
+        statuses = [answer.status for answer in answers_until_closed(connection)]
+
+    assert statuses in ([431], [])  # the answer is lost where bytes were under way
+    assert rejected(client, "headers_too_large") == before + 1
+
+
+@pytest.mark.parametrize("padding", [HEADER_LIMIT, 50 * HEADER_LIMIT], ids=["a little", "much"])
+def test_a_whole_head_over_the_limit_is_431(process: PredictorProcess, padding: int) -> None:
+    """In one packet as well, with its body."""
+    with process.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nx: " + b"y" * padding + b"\r\n\r\n")
+
+        answers = answers_until_closed(connection)
+
+    assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(431, "close")]
+
+
+def test_a_head_just_within_the_limit_and_a_large_body_are_taken(process: PredictorProcess) -> None:
+    """The limit is of the head alone."""
+    with process.connect() as connection:
+        head = b"POST /predict HTTP/1.1\r\nconnection: close\r\ncontent-length: 100000\r\nx: "
+        connection.sendall(head + b"y" * (HEADER_LIMIT - len(head)) + b"\r\n\r\n" + b" " * 100_000)
+
+        assert [answer.status for answer in answers_until_closed(connection)] == [422]
+
+
+def test_the_smallest_chunks_are_taken(process: PredictorProcess) -> None:
+    """Six bytes for each byte of body, many times the limit of a head."""
+    with process.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+        connection.sendall(b"1\r\n \r\n" * 10 * HEADER_LIMIT + b"0\r\n\r\n")
+
+        assert [answer.status for answer in answers_until_closed(connection)] == [422]
+
+
+def test_a_body_that_nobody_reads_and_nobody_ends_is_closed(process: PredictorProcess, client: httpx.Client) -> None:
+    """The route has answered; the rest of the body would hold the connection for ever."""
+    before = rejected(client, "slow_body")
+    with process.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+        drip(connection, b"a")
+
+    assert rejected(client, "slow_body") == before + 1
+
+
+def test_a_client_that_does_not_take_its_answers_is_cut_off(process: PredictorProcess, client: httpx.Client) -> None:
+    """It would keep its answers in memory, and its place among the requests that are answered."""
+    before = rejected(client, "slow_reader")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.5)
+        connection.connect(process.address)
+        try:
+            for _ in range(1000):
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n")
+        except TimeoutError:
+            pass  # the server has stopped reading
+
+        until(lambda: rejected(client, "slow_reader") == before + 1, "the server to cut the slow reader off")
+
+    until(lambda: metrics_of(client)["psm_predictor_requests_in_flight"] == 0, "its request to be forgotten")
+
+
+def test_a_client_that_asks_ahead_and_goes_leaves_nothing(process: PredictorProcess, client: httpx.Client) -> None:
+    """The request that is being answered learns it, those behind it are dropped."""
+    name = 'psm_predictor_requests_total{route="/openapi.json",status="200"}'
+    before = metrics_of(client).get(name, 0)
+    with process.connect() as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
+
+    until(lambda: metrics_of(client).get(name, 0) > before, "the first of them to be answered")
+    until(lambda: metrics_of(client)["psm_predictor_requests_in_flight"] == 0, "nothing to be under way")
+    assert metrics_of(client)[name] < before + 30
+
+
+def test_many_idle_connections_make_room_for_those_who_ask(process: PredictorProcess, client: httpx.Client) -> None:
+    """The longest idle go; a probe on a new connection is answered at once."""
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(process.connect()) for _ in range(3 * CONNECTIONS)]
+
+        with httpx.Client(base_url=process.url) as another:
+            assert another.get("/healthz").status_code == 200
+        assert is_closed(crowd[0])
+
+    assert rejected(client, "connections") > 0
+
+
+def test_nothing_of_this_is_logged(process: PredictorProcess) -> None:
+    """Whoever can send bytes could fill the log."""
+    with process.connect() as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert [answer.status for answer in answers_until_closed(connection)] == [400]
+
+    assert [entry.get("traceback", entry["message"]) for entry in process.log if entry["level"] != "info"] == []
