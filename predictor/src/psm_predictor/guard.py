@@ -57,16 +57,17 @@ class ApiKeys:
             return
         try:
             state = _state(self._file)
-            if state == self._seen:
-                return
-            self._seen = state
+        except OSError:
+            state = ()  # reading it will say the same
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
             self._digests = self._fixed | _read(self._file)
         except (OSError, ValueError) as err:
-            if self._seen:  # said once
-                _LOG.error("the API keys stay as they were", extra={"error": str(err)})  # one line
-            self._seen = ()
-            return
-        _LOG.info("API keys read again", extra={"keys": len(self._digests)})
+            _LOG.error("the API keys stay as they were", extra={"error": str(err)})  # one line
+        else:
+            _LOG.info("API keys read again", extra={"keys": len(self._digests)})
 
 
 class Guard:

@@ -70,7 +70,7 @@ class TokenVerifier:
         if not is_due or (self._fetching is not None and self._fetching.is_alive()):
             return
         self._fetched_at = time.monotonic()
-        self._fetching = threading.Thread(target=self._fetch, name="jwks", daemon=True)
+        self._fetching = threading.Thread(target=self.fetch, name="jwks", daemon=True)
         self._fetching.start()
 
     def _check(self, token: str) -> float:
@@ -91,7 +91,8 @@ class TokenVerifier:
         )
         return float(claims["exp"]) + _LEEWAY_S
 
-    def _fetch(self) -> None:
+    def fetch(self) -> None:
+        """Fetches the keys; if that fails, they stay as they were. Blocking."""
         try:
             self._accept(_read(self._settings.jwks))
         except (OSError, ValueError) as err:
@@ -115,7 +116,7 @@ def _keys(raw: bytes) -> dict[str | None, jwt.PyJWK]:
     try:
         entries = msgspec.json.decode(raw)["keys"]
         usable = [entry for entry in entries if entry.get("kty") != "oct" and entry.get("use", "sig") == "sig"]
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as err:
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise ValueError(f"it is no JSON Web Key Set: {err}") from err
     keys: dict[str | None, jwt.PyJWK] = {}
     for entry in usable:
