@@ -1,4 +1,4 @@
-"""The engine for every other kind of model: model.onnx, answered by onnxruntime, which costs some 110 MB of memory."""
+"""The engine for every other kind of model: model.onnx, answered by onnxruntime, which costs 60 MB of memory."""
 
 from typing import Final
 
