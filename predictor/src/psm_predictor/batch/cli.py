@@ -74,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _batch(given: argparse.Namespace) -> int:
-    from psm_predictor.batch.run import Job, run  # noqa: PLC0415  # pyarrow: not for --help
+    import pyarrow as pa  # noqa: PLC0415  # 0.1 s, not for --help
+
+    from psm_predictor.batch.run import Job, run  # noqa: PLC0415  # as above
     from psm_predictor.loading import load_model  # noqa: PLC0415  # as above
 
     settings = environment.read_for_batch(_url(given.model), given.sha256)
@@ -88,6 +90,7 @@ def _batch(given: argparse.Namespace) -> int:
         limits=settings.requests,
         about={"psm.model.url": settings.package.data_url, "psm.model.sha256": settings.package.sha256},
     )
+    pa.set_memory_pool(pa.system_memory_pool())  # 40 MB less than Arrow's own, and no slower here
     model = load_model(settings)
     summary = run(job, model)
     sys.stderr.write(f"{_told(summary, given.output, refused)}\n")

@@ -21,8 +21,8 @@ from psm_predictor.findings import finding
 PARQUET_SUFFIXES: Final = (".parquet", ".pq")
 CSV_SUFFIXES: Final = (".csv", ".csv.gz")
 
-PIECE_ROWS: Final = 16_384
-"""Rows of Parquet at a time: 40 features of them are 5 MiB, and one call of the model is worth its overhead."""
+PIECE_ROWS: Final = 8_192
+"""Rows of Parquet at a time: 40 features of them are 3 MiB, and one call of the model is worth its overhead."""
 
 _BUFFER_BYTES: Final = 1024 * 1024
 """Of a column of Parquet at a time; without it a whole row group is read."""
@@ -79,7 +79,9 @@ class _Parquet:
     def pieces(self, columns: Sequence[str]) -> Iterator[Piece]:
         """See `Source`."""
         first = 0
-        for batch in _readable(self._path, self._file.iter_batches(PIECE_ROWS, columns=list(columns))):
+        # one thread: the model is the larger part, and every thread keeps memory of its own
+        batches = self._file.iter_batches(PIECE_ROWS, columns=list(columns), use_threads=False)
+        for batch in _readable(self._path, batches):
             yield Piece(batch, np.arange(first, first + len(batch)))
             first += len(batch)
 
@@ -100,9 +102,19 @@ class _Csv:
 
     def pieces(self, columns: Sequence[str]) -> Iterator[Piece]:
         """See `Source`."""
-        reader = pa_csv.open_csv(
+        first = 0
+        for batch in _readable(self._path, self._batches(columns)):
+            piece = self._numbered(batch, first)
+            first += len(batch) + len(piece.malformed)
+            yield piece
+        if self._malformed:
+            empty = pa.RecordBatch.from_pylist([], schema=pa.schema([self.schema.field(name) for name in columns]))
+            yield Piece(empty, np.empty(0, np.int64), tuple(self._malformed))
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from pa_csv.open_csv(
             self._path,
-            read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
+            read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
             parse_options=pa_csv.ParseOptions(invalid_row_handler=self._note),
             convert_options=pa_csv.ConvertOptions(
                 column_types=self.schema,
@@ -111,19 +123,11 @@ class _Csv:
                 strings_can_be_null=True,
             ),
         )
-        first = 0
-        for batch in _readable(self._path, reader):
-            piece = self._numbered(batch, first)
-            first += len(batch) + len(piece.malformed)
-            yield piece
-        if self._malformed:
-            empty = pa.RecordBatch.from_pylist([], schema=pa.schema([self.schema.field(name) for name in columns]))
-            yield Piece(empty, np.empty(0, np.int64), tuple(self._malformed))
 
     def _note(self, row: Any) -> str:
         """A row with too few or too many cells; called ahead of the pieces, from the reader's thread."""
         message = f"has {row.actual_columns} cells, the first line names {row.expected_columns} columns"
-        number = row.number - 2  # the reader counts from 1 and counts the first line
+        number = row.number - 2  # the reader counts from 1 and counts the first line; empty lines it does not
         self._malformed.append(Refused(number, [finding("malformed", (), message, row.text)]))
         return "skip"
 
