@@ -9,6 +9,7 @@ Made by `protocol_class`, which `server` gives to uvicorn; `close_late` is calle
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 import httptools
@@ -35,12 +36,25 @@ class _RefusedError(Exception):
     """Ends the parsing from within a callback; httptools turns it into its own error."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """A connection; the class carries the limits, see `protocol_class`."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every connection of a process.
 
-    limits: ClassVar[ConnectionLimits]
-    body_timeout_s: ClassVar[float]
-    count: ClassVar[Callable[[str], None]]
+    Attributes:
+        limits: Of one connection, and of their number.
+        body_timeout_s: Of the routes; the connection waits longer than they do.
+        count: Takes one of telemetry.REJECTIONS for each connection that is ended.
+    """
+
+    limits: ConnectionLimits
+    body_timeout_s: float
+    count: Callable[[str], None]
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A connection; its class carries the rules, see `protocol_class`."""
+
+    rules: ClassVar[Rules]
 
     def __init__(
         self,
@@ -64,7 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type as we would
-        if len(self.connections) > self.limits.connections:
+        if len(self.connections) > self.rules.limits.connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,7 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
             return
-        if self._loose_bytes > self.limits.header_bytes and not self._is_whole:
+        if self._loose_bytes > self.rules.limits.header_bytes and not self._is_whole:
             self._refusal = (_TOO_LARGE, "headers_too_large")
             self.send_400_response("Request header fields are too large.")
 
@@ -121,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: the request begins to be answered, or waits behind others."""
-        if self._loose_bytes > self.limits.header_bytes and self._head_bytes() > self.limits.header_bytes:
+        if self._loose_bytes > self.rules.limits.header_bytes and self._head_bytes() > self.rules.limits.header_bytes:
             self._refusal = (_TOO_LARGE, "headers_too_large")
             raise _RefusedError
         if len(self.pipeline) >= _MOST_AHEAD:
@@ -166,7 +180,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Ends a connection whose bytes make no sense or are too many: never a second answer, never one out of turn."""
         status, kind = self._refusal
-        self.count(kind)
+        self.rules.count(kind)
         self._is_deaf = True
         cycle = self.cycle
         if self._in_head or self._is_whole:
@@ -197,8 +211,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Ends the connection if the client takes too long to ask, or to take its answers."""
         if self.transport.get_write_buffer_size():
             self._unread_since = now if self._unread_since is None else self._unread_since
-            if now - self._unread_since > self.limits.send_timeout_s:
-                self.count("slow_reader")
+            if now - self._unread_since > self.rules.limits.send_timeout_s:
+                self.rules.count("slow_reader")
                 self.transport.abort()
             return
         self._unread_since = None
@@ -209,15 +223,15 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._is_idle and age_s > self.timeout_keep_alive + 1:  # uvicorn's timer is off: an empty line stops it
                 self.transport.close()
         elif self._in_head:
-            if age_s > self.limits.header_timeout_s:
+            if age_s > self.rules.limits.header_timeout_s:
                 self._close_late("slow_headers")
         # the routes answer 408; twice and a second leaves them the time to do it, and to discard the rest
-        elif age_s > self.limits.header_timeout_s + 2 * self.body_timeout_s + 1:
+        elif age_s > self.rules.limits.header_timeout_s + 2 * self.rules.body_timeout_s + 1:
             self._close_late("slow_body")
 
     def _close_late(self, kind: str) -> None:
         if self.cycle is not None:  # not a connection that was opened and never used
-            self.count(kind)
+            self.rules.count(kind)
         self._is_deaf = True
         if self._in_head and not self._is_idle:
             self.cycle.keep_alive = False  # the request before is still being answered
@@ -228,27 +242,18 @@ class GuardedProtocol(HttpToolsProtocol):
         """Closes the longest idle connections, or this new one if none is idle."""
         everybody = cast(set[GuardedProtocol], self.connections)
         still_open = [other for other in everybody if not other.transport.is_closing()]
-        if len(still_open) <= self.limits.connections:
+        if len(still_open) <= self.rules.limits.connections:
             return
         idle = [other for other in still_open if other._is_idle and other is not self]  # noqa: SLF001  # the same class
         idle.sort(key=lambda other: other._since)  # noqa: SLF001  # the same class
         for other in idle[: 1 + len(still_open) // _EVICTED_SHARE] or [self]:
-            self.count("connections")
+            self.rules.count("connections")
             other.transport.abort()
 
 
-def protocol_class(
-    limits: ConnectionLimits, *, body_timeout_s: float, count: Callable[[str], None]
-) -> type[GuardedProtocol]:
-    """The class that uvicorn makes connections of.
-
-    Args:
-        limits: Of every connection.
-        body_timeout_s: Of the routes; the connection waits longer than they do.
-        count: Takes one of telemetry.REJECTIONS for every connection that is ended or request that is refused.
-    """
-    members = {"limits": limits, "body_timeout_s": body_timeout_s, "count": staticmethod(count)}
-    made: type[GuardedProtocol] = type("Connection", (GuardedProtocol,), members)
+def protocol_class(rules: Rules) -> type[GuardedProtocol]:
+    """The class that uvicorn makes connections of."""
+    made: type[GuardedProtocol] = type("Connection", (GuardedProtocol,), {"rules": rules})
     return made
 
 

@@ -23,7 +23,7 @@ from psm_contract.environment import EXIT_UNSERVABLE
 from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
-from psm_predictor.connection import close_late, protocol_class
+from psm_predictor.connection import Rules, close_late, protocol_class
 from psm_predictor.counters import Seat
 from psm_predictor.dialects import dialects
 from psm_predictor.errors import UNREACHABLE, ArtifactError, SettingsError
@@ -113,9 +113,7 @@ class Worker:
                 self._app,
                 loop="uvloop",
                 http=protocol_class(
-                    settings.connections,
-                    body_timeout_s=settings.requests.body_timeout_s,
-                    count=self._recorder.rejected,
+                    Rules(settings.connections, settings.requests.body_timeout_s, self._recorder.rejected)
                 ),
                 ws="none",
                 lifespan="off",

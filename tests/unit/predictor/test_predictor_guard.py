@@ -255,8 +255,13 @@ def test_a_remembered_token_expires_all_the_same(issuer: Issuer, monkeypatch: py
     token = issuer.token(exp=int(time.time()) + 10)
     assert verifier.refusal(token) is None
 
-    checked = []
-    monkeypatch.setattr(verifier, "_check", lambda token: checked.append(token) or 0.0)
+    checked: list[str] = []
+
+    def check(token: str) -> float:
+        checked.append(token)
+        return 0.0
+
+    monkeypatch.setattr(verifier, "_check", check)
     later = time.time() + 60
     monkeypatch.setattr("psm_predictor.tokens.time.time", lambda: later)
     verifier.refusal(token)
