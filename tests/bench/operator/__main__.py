@@ -6,27 +6,30 @@ docs/performance.md.
 
 import argparse
 import asyncio
-import os
-import platform
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 from bench.operator.cold import measure_naive, measure_operator
 from bench.operator.contestants import Stage
 from bench.operator.following import following
-from bench.operator.lab import REPOSITORY, lab
+from bench.operator.lab import lab
 from bench.operator.place import Place
 from bench.operator.plot import draw
-from bench.operator.results import Results
 from bench.operator.steady import measure_steady
 from bench.operator.tell import tell
+from bench.results import FAILURES as COMMON_FAILURES
+from bench.results import REPOSITORY, Results, machine, say
+from botocore.exceptions import BotoCoreError, ClientError
+
+from psm_local.errors import LocalError
 
 RESULTS: Final = REPOSITORY / "build" / "bench" / "operator.json"
 PLOT: Final = REPOSITORY / "docs" / "img" / "bench-operator.svg"
 PAGE: Final = REPOSITORY / "docs" / "performance.md"
+FAILURES: Final = (*COMMON_FAILURES, LocalError, aiohttp.ClientError, BotoCoreError, ClientError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def options() -> Options:
 
 async def run(chosen: Options) -> int:
     """Every phase, each number of models on fresh control planes; who goes first alternates. Returns the exit code."""
-    results = Results(chosen.results)
+    results = Results(chosen.results, FAILURES)
     results.set(machine=machine())
     try:
         for turn, models in enumerate(chosen.order):
@@ -73,7 +76,7 @@ async def run(chosen: Options) -> int:
             for contest in reversed(contests) if turn % 2 and models != chosen.steady else contests:
                 with results.phase(f"{contest.__name__} {models}"):
                     await contest(models, chosen, results)
-            say(f"{models}: {results.runs.get(models)}")
+            say(f"{models}: {results.runs.get((models,))}")
     finally:
         publish(chosen, results)
     for error in results.errors:
@@ -97,7 +100,7 @@ async def measure_floor(models: int, chosen: Options, results: Results) -> None:
         Stage.of(cluster, chosen.results.parent / "logs") as stage,
         following(kube) as seen,
     ):
-        results.run(models, **await measure_naive(models, stage, seen, kube))
+        results.run({"crs": models}, **await measure_naive(models, stage, seen, kube))
 
 
 async def measure_one(models: int, chosen: Options, results: Results) -> None:
@@ -109,22 +112,11 @@ async def measure_one(models: int, chosen: Options, results: Results) -> None:
         following(kube) as seen,
     ):
         one, figures = await measure_operator(models, stage, seen, kube)
-        results.run(models, **figures)
+        results.run({"crs": models}, **figures)
         say(f"{models} models: converged after {figures['converged_s']} s")
         if models == chosen.steady:
             place = Place(models, one, stage, seen, kube, registry)
             await measure_steady(place, results, chosen.churn_minutes, say)
-
-
-def machine() -> dict[str, object]:
-    """What all this runs on."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cores": os.cpu_count(), "memory_gib": round(memory), "python": platform.python_version()}
-
-
-def say(line: str) -> None:
-    """Tell how far things are."""
-    print(f"[{time.strftime('%H:%M:%S')}] {line}", file=sys.stderr, flush=True)  # noqa: T201  # the command's voice
 
 
 def quietly(_: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import sys
 import time
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import aiohttp
+from bench.processes import cpu_seconds, memory_mib
 
 from psm_local.cluster import Cluster
 from psm_local.ports import free_ports
 from psm_local.settings import inherited
 from psm_local.supervise.state import load_state
 
-TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 HISTOGRAM: Final = "psm_reconcile_duration_seconds"
 LINE: Final = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$", re.MULTILINE)
 
@@ -29,12 +28,6 @@ Buckets = dict[float, float]
 
 
 PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
 def plane_cpu_s(cluster: Cluster) -> dict[str, float]:
@@ -106,16 +99,12 @@ class Running:
     @property
     def rss_mib(self) -> float:
         """Resident memory now."""
-        return self._memory("VmRSS")
+        return memory_mib(self.pid)
 
     @property
     def peak_mib(self) -> float:
         """The most it ever had."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> float:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.findall(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)[0]) / 1024
+        return memory_mib(self.pid, "VmHWM")
 
     async def scrape(self) -> Scrape:
         """Its metrics; empty while it does not answer yet."""

@@ -10,12 +10,12 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
 import boto3
 import msgspec
+from bench.results import REPOSITORY
 
 from psm_local.cluster import Cluster
 from psm_local.control_plane import start_control_plane
@@ -29,7 +29,6 @@ INTERVAL: Final = "15s"
 SOAK: Final = "60s"
 CONTENT: Final = b"model"
 BUCKET: Final = "bench-models"
-REPOSITORY: Final = Path(__file__).parents[3]
 
 FAST: Final = {"kube-api-qps": "2000", "kube-api-burst": "4000"}
 """client-go's limits of 20 and 30 requests a second would be what is measured; both contestants get the same."""

@@ -1,31 +1,18 @@
 """Draws the results: convergence beside the naive handler, CPU and memory, and memory under churn."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("svg")
-
-import matplotlib.pyplot as plt  # after the choice of a backend that needs no display
-
-OURS: Final = "#1f6feb"
-NAIVE: Final = "#8c959f"
-TARGET: Final = "#cf222e"
-STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "bench"}
+from bench.drawing import OTHERS, OURS, TARGET, sheet
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the plot as SVG; what was not measured is left out."""
     runs = [run for run in results["runs"] if "converged_s" in run]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
+    with sheet(path, 3, (11, 3.2)) as axes:
         _convergence(axes[0], runs)
         _resources(axes[1], runs)
         _reactions(axes[2], results)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", metadata={"Date": None})
-        plt.close(figure)
 
 
 def _convergence(axes: Any, runs: list[dict[str, Any]]) -> None:
@@ -35,8 +22,8 @@ def _convergence(axes: Any, runs: list[dict[str, Any]]) -> None:
     floors = [run for run in runs if "naive_s" in run]
     if floors:
         x, y = [run["crs"] for run in floors], [run["naive_s"] for run in floors]
-        axes.plot(x, y, "o-", color=NAIVE, label="naive handler")
-        axes.plot(x, [1.5 * seconds for seconds in y], ":", color=NAIVE, label="1.5 x naive")
+        axes.plot(x, y, "o-", color=OTHERS, label="naive handler")
+        axes.plot(x, [1.5 * seconds for seconds in y], ":", color=OTHERS, label="1.5 x naive")
     axes.plot([1000], [120], "x", color=TARGET, label="target")
     axes.set_xlabel("models, seven children each")
     axes.set_ylim(bottom=0)

@@ -1,15 +1,13 @@
 """Writes the results into docs/performance.md, between two marks, so that the page says what was measured last."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-BEGIN: Final = "<!-- make bench-operator writes from here -->\n"
-END: Final = "<!-- to here -->\n"
+from bench.page import Column, Find, found, measured_on, replace, row, table
 
-Find = Callable[[dict[str, Any]], Any]
+COMMAND: Final = "bench-operator"
 
-COLUMNS: Final[tuple[tuple[str, Find], ...]] = (
+COLUMNS: Final[tuple[Column, ...]] = (
     ("Models", lambda run: run["crs"]),
     ("Converged, s", lambda run: run["converged_s"]),
     ("Naive, s", lambda run: run["naive_s"]),
@@ -44,34 +42,18 @@ ROWS: Final[tuple[tuple[str, str, Find], ...]] = (
 
 def tell(results: dict[str, Any], page: Path) -> None:
     """Replace what stands between the marks."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
+    replace(page, COMMAND, tables(results))
 
 
 def tables(results: dict[str, Any]) -> str:
     """Both tables in Markdown; what was not measured is a dash."""
-    machine = results["machine"]
     lines = [
-        f"Measured with {machine['cores']} cores, {machine['memory_gib']} GiB of memory and Python {machine['python']}.",
+        measured_on(results["machine"]),
         "",
-        _row([name for name, _ in COLUMNS]),
-        _row(["---"] * len(COLUMNS)),
-        *(_row([_found(find, run) for _, find in COLUMNS]) for run in results["runs"]),
+        *table(COLUMNS, results["runs"]),
         "",
-        _row([f"At {results.get('steady_crs', '?')} models", "Measured", "Target"]),
-        _row(["---"] * 3),
-        *(_row([name, _found(find, results), target]) for name, target, find in ROWS),
+        row([f"At {results.get('steady_crs', '?')} models", "Measured", "Target"]),
+        row(["---"] * 3),
+        *(row([name, found(find, results), target]) for name, target, find in ROWS),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
-
-
-def _found(find: Find, where: dict[str, Any]) -> str:
-    try:
-        return str(find(where))
-    except (KeyError, TypeError):
-        return "-"

@@ -12,7 +12,7 @@ from itertools import count, cycle
 from typing import Any, Final
 
 import aiohttp
-from bench.operator.results import percentile
+from bench.results import percentile
 
 TIMEOUT_S: Final = 10.0
 MOST_CONNECTIONS: Final = 256

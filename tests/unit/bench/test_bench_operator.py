@@ -7,8 +7,9 @@ import pytest
 from bench.operator.audit import AuditLog
 from bench.operator.contestants import Scrape, quantile_ms
 from bench.operator.plot import draw
-from bench.operator.results import Results, percentile
-from bench.operator.tell import BEGIN, END, tell
+from bench.operator.tell import COMMAND, tell
+from bench.page import END, begin
+from bench.results import Results, percentile
 
 RUN = {
     "converged_s": 30.0,
@@ -69,9 +70,9 @@ def test_the_audit_log_tells_contestants_from_others_and_renewals_from_writes(tm
 def test_a_run_that_is_cut_short_keeps_what_it_has(tmp_path: Path) -> None:
     """The file is whole after every figure."""
     results = Results(tmp_path / "bench" / "operator.json")
-    results.run(500, naive_s=20.0)
-    results.run(100, converged_s=5.0)
-    results.run(500, converged_s=30.0)
+    results.run({"crs": 500}, naive_s=20.0)
+    results.run({"crs": 100}, converged_s=5.0)
+    results.run({"crs": 500}, converged_s=30.0)
     results.set(failover_s=17.0)
     runs = [{"crs": 100, "converged_s": 5.0}, {"crs": 500, "naive_s": 20.0, "converged_s": 30.0}]
     assert json.loads(results.path.read_text()) == {"runs": runs, "failover_s": 17.0}
@@ -80,7 +81,7 @@ def test_a_run_that_is_cut_short_keeps_what_it_has(tmp_path: Path) -> None:
 def test_the_page_and_the_plot_leave_out_what_was_not_measured(tmp_path: Path) -> None:
     """What stands around the marks stays."""
     page = tmp_path / "performance.md"
-    page.write_text(f"above\n{BEGIN}old\n{END}below\n")
+    page.write_text(f"above\n{begin(COMMAND)}old\n{END}below\n")
     results = {"runs": [{"crs": 100, **RUN}, {"crs": 500, "naive_s": 20.0}], "machine": MACHINE, "failover_s": 17.0}
     tell(results, page)
     text = page.read_text()
