@@ -6,7 +6,17 @@ import pytest
 
 from psm_predictor import settings as settings_module
 from psm_predictor.errors import SettingsError
-from psm_predictor.settings import ArchiveLimits, PackageRef, RequestLimits, ServerSettings, Settings, parse
+from psm_predictor.settings import (
+    ArchiveLimits,
+    ConnectionLimits,
+    GuardSettings,
+    LiveSettings,
+    PackageRef,
+    RequestLimits,
+    ServerSettings,
+    Settings,
+    parse,
+)
 
 SHA256 = "ab" * 32
 NEEDED = {
@@ -26,9 +36,13 @@ def test_four_variables_are_enough_and_the_rest_has_defaults() -> None:
             data_url=NEEDED["PSM_MODEL_DATA_URL"], sha256=SHA256, arn=NEEDED["PSM_MODEL_PACKAGE_ARN"], version=3
         )
     )
-    assert dataclasses.astuple(settings.requests) == (2_097_152, 1000, 2000, 256, 10.0)
+    assert dataclasses.astuple(settings.requests) == (2_097_152, 1000, 2000, 16, 256, 33_554_432, 10.0)
+    assert dataclasses.astuple(settings.connections) == (32_768, 10.0, 30.0, 1024)
     assert dataclasses.astuple(settings.archive) == (268_435_456, 536_870_912, 64)
     assert dataclasses.astuple(settings.server) == ("0.0.0.0", 8080, 1, "", 120, 5.0, 15)  # noqa: S104  # the default under test
+    assert dataclasses.astuple(settings.guard) == ((), None, "", "", "", "authorization")
+    assert dataclasses.astuple(settings.live) == (3600, 32_768, 10_000, 86_400, False, False)
+    assert (settings.engine, settings.access_log, settings.tracing) == ("auto", "errors", "off")
     assert settings.cache_dir.parts[1:] == ("tmp", "psm-predictor")
     assert str(settings.termination_log) == "/dev/termination-log"
 
@@ -39,7 +53,19 @@ def test_every_setting_has_a_variable() -> None:
         "PSM_MAX_BODY_BYTES": "1",
         "PSM_MAX_INSTANCES": "2",
         "PSM_MAX_LINES": "3",
+        "PSM_MAX_EXPLAINED": "14",
         "PSM_MAX_IN_FLIGHT": "4",
+        "PSM_MAX_IN_FLIGHT_BYTES": "15",
+        "PSM_MAX_HEADER_BYTES": "1024",
+        "PSM_HEADER_TIMEOUT_S": "2.5",
+        "PSM_SEND_TIMEOUT_S": "3.5",
+        "PSM_MAX_CONNECTIONS": "16",
+        "PSM_DRIFT_WINDOW_S": "60",
+        "PSM_FEEDBACK_MEMORY": "17",
+        "PSM_FEEDBACK_LABELS": "18",
+        "PSM_FEEDBACK_WINDOW_S": "19",
+        "PSM_EMF": "1",
+        "PSM_PREDICTION_LOG": "1",
         "PSM_BODY_TIMEOUT_S": "0.5",
         "PSM_MAX_ARCHIVE_BYTES": "6",
         "PSM_MAX_UNPACKED_BYTES": "7",
@@ -50,14 +76,33 @@ def test_every_setting_has_a_variable() -> None:
         "PSM_DRAIN_S": "1.5",
         "PSM_SHUTDOWN_TIMEOUT_S": "13",
     }
-    texts = {"PSM_LISTEN_HOST": "::", "PSM_ROOT_PATH": "/models/price/", "PSM_LOG_LEVEL": "warning"}
+    texts = {
+        "PSM_LISTEN_HOST": "::",
+        "PSM_ROOT_PATH": "/models/price/",
+        "PSM_LOG_LEVEL": "warning",
+        "PSM_ACCESS_LOG": "All",
+        "PSM_TRACING": "otlp",
+        "PSM_ENGINE": "onnx",
+        "PSM_API_KEYS": f"{SHA256}, {SHA256.upper()},",
+        "PSM_API_KEYS_FILE": "/etc/keys",
+        "PSM_JWT_JWKS": "https://issuer/keys",
+        "PSM_JWT_ISSUER": "https://issuer",
+        "PSM_JWT_AUDIENCE": "psm",
+        "PSM_JWT_HEADER": "X-Amzn-Oidc-Accesstoken",
+    }
 
     settings = parse({**NEEDED, **numbers, **texts})
 
-    assert settings.requests == RequestLimits(1, 2, 3, 4, 0.5)
+    assert settings.requests == RequestLimits(1, 2, 3, 14, 4, 15, 0.5)
+    assert settings.connections == ConnectionLimits(1024, 2.5, 3.5, 16)
+    assert settings.guard == GuardSettings(
+        (SHA256, SHA256), Path("/etc/keys"), "https://issuer/keys", "https://issuer", "psm", "x-amzn-oidc-accesstoken"
+    )
+    assert settings.live == LiveSettings(60, 17, 18, 19, emf=True, prediction_log=True)
     assert settings.archive == ArchiveLimits(6, 7, 8)
     assert settings.server == ServerSettings("::", 9, 10, "/models/price", 11, 1.5, 13)
-    assert settings.log_level == "WARNING"
+    assert (settings.log_level, settings.access_log, settings.tracing) == ("WARNING", "all", "otlp")
+    assert settings.engine == "onnx"
 
 
 def test_an_empty_environment_names_all_that_is_missing() -> None:
@@ -79,6 +124,11 @@ def test_an_empty_environment_names_all_that_is_missing() -> None:
         pytest.param("PSM_DRAIN_S", "nan", "expected at least 0", id="a duration that is no number"),
         pytest.param("PSM_ROOT_PATH", "models", "expected a path", id="a root path without slash"),
         pytest.param("PSM_LOG_LEVEL", "loud", "expected one of DEBUG", id="an unknown log level"),
+        pytest.param("PSM_ACCESS_LOG", "some", "expected one of off, errors, all", id="an unknown choice of requests"),
+        pytest.param("PSM_TRACING", "jaeger", "expected one of off, otlp", id="an unknown way of tracing"),
+        pytest.param("PSM_MAX_HEADER_BYTES", "100", "expected at least 1024", id="less than a request line"),
+        pytest.param("PSM_JWT_JWKS", "http://x", "expected https://… or file://…", id="keys over a plain connection"),
+        pytest.param("PSM_JWT_AUDIENCE", "psm", "set all or none", id="tokens without keys"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: str, message: str) -> None:
