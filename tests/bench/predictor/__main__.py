@@ -40,7 +40,7 @@ ROWS: Final = (1, 100)
 CONNECTIONS: Final = (16, 1, 64)
 CHECKED: Final = 100
 WARM_UP_S: Final = 1
-FAILURES: Final = (*COMMON_FAILURES, http.client.HTTPException)
+FAILURES: Final[tuple[type[Exception], ...]] = (*COMMON_FAILURES, http.client.HTTPException)
 
 Point = tuple[str, int, int]
 T = TypeVar("T", Contestant, Engine)
@@ -73,8 +73,8 @@ def options() -> Options:
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     contestants, engines = picked(parser, args.servers, CONTESTANTS), picked(parser, args.engines, ENGINES)
-    names = {one.name for one in contestants}
-    if FLOOR in names and OURS not in names:
+    asked = {one.name for one in contestants}
+    if FLOOR in asked and OURS not in asked:
         parser.error(f"{FLOOR} sends what {OURS} sent; add {OURS}")
     return Options(contestants, engines, args.seconds, args.repeat, args.results)
 

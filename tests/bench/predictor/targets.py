@@ -14,7 +14,9 @@ class Figures:
     """Look-ups in the results; KeyError where something was not measured."""
 
     def __init__(self, results: dict[str, Any]) -> None:
-        self._runs = {(run["server"], run["rows"], run["c"]): run for run in results["runs"]}
+        self._runs: dict[tuple[str, int, int], dict[str, Any]] = {
+            (run["server"], run["rows"], run["c"]): run for run in results["runs"]
+        }
         self.engines: dict[str, Any] = results.get("engines", {})
 
     def of(self, server: str, rows: int, c: int) -> dict[str, Any]:

@@ -14,6 +14,6 @@ class Baskets:
         self._model = joblib.load("pipeline.joblib")
 
     @bentoml.api
-    def predict(self, baskets: pd.DataFrame) -> np.ndarray:  # type: ignore[type-arg]  # read at run time, as it is
+    def predict(self, baskets: pd.DataFrame) -> np.ndarray:
         """Called for each request."""
         return np.asarray(self._model.predict_proba(baskets))
