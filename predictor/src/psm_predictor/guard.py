@@ -132,9 +132,10 @@ def guard_of(settings: GuardSettings, root_path: str) -> Guard | None:
         return None
     tokens: Tokens | None = None
     if settings.jwks:
-        # cryptography takes 0.1 s to import and 10 MB
-        from psm_predictor.tokens import TokenVerifier  # noqa: PLC0415
-
+        try:
+            from psm_predictor.tokens import TokenVerifier  # noqa: PLC0415  # an extra, of 10 MB
+        except ImportError as err:
+            raise SettingsError(f"PSM_JWT_JWKS needs psm-predictor[jwt]: {err}") from err
         tokens = TokenVerifier(settings)
     return Guard(keys=keys if has_keys else None, tokens=tokens, token_header=settings.header, root_path=root_path)
 

@@ -1,9 +1,11 @@
 import json
+import os
 import typing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from artifacts import ArtifactFile, Members, make_artifact
@@ -83,6 +85,67 @@ def test_another_digest_than_the_package_says_is_refused_before_unpacking(tmp_pa
         verify(fetched(artifact, "0" * 64), LIMITS)
 
     assert caught.value.reason is Reason.DIGEST_MISMATCH
+
+
+def test_a_file_that_is_exchanged_between_its_digest_and_its_reading_is_refused(tmp_path: Path) -> None:
+    """The digest counts of the very bytes that were parsed."""
+    artifact = make_artifact(tmp_path)
+    before = fetched(artifact)
+    (tmp_path / "other").mkdir()
+    artifact.path.write_bytes(make_artifact(tmp_path / "other", seed=1).path.read_bytes())
+
+    with pytest.raises(ArtifactError, match="was changed while it was read") as caught:
+        verify(before, LIMITS)
+
+    assert caught.value.reason is Reason.DIGEST_MISMATCH
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev", "pipe", "zero\0byte", "a/../../../../../dev/zero"])
+def test_what_is_no_file_is_never_opened(tmp_path: Path, name: str) -> None:
+    """It might never end, or wait for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+    url = f"file://{quote(str(tmp_path / name))}"
+
+    with pytest.raises(ArtifactError, match=r"is not a file|cannot be read") as caught:
+        fetch(PackageRef(url, "0" * 64, "arn", 1), cache_dir=tmp_path, limit_bytes=1000)
+
+    assert caught.value.reason is Reason.ARTIFACT_MISSING
+
+
+def test_a_pickle_is_kept_only_for_who_asks(tmp_path: Path) -> None:
+    """Nobody can load by mistake what was never read."""
+    artifact = make_artifact(tmp_path)
+
+    assert verify(fetched(artifact), LIMITS).joblib is None
+    assert verify(fetched(artifact), LIMITS, keep_joblib=True).joblib
+    assert verify(fetched(artifact), LIMITS).trees
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        pytest.param(b'{"protocol": 2, "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested", id="deep nesting"),
+        pytest.param(b'{"protocol": 2, "x": ' + b"9" * 100_000 + b"}", "is not JSON", id="a number of 100,000 digits"),
+        pytest.param(b" " * 17 * 1024 * 1024, "has 17825792 bytes, 16777216 are allowed", id="17 MiB"),
+        pytest.param(
+            json.dumps({"protocol": 2, **{f"k{number}": number for number in range(50_000)}}).encode(),
+            "Extra inputs",
+            id="50,000 unknown fields",
+        ),
+        pytest.param(b'{"protocol": 2, "git_sha": "\\ud800"}', "manifest.json", id="half a character"),
+        pytest.param(b'{"protocol": 2, "protocol": 1}', "has protocol 1", id="two protocols"),
+        pytest.param(b"\xff\xfe", "is not JSON", id="another encoding"),
+    ],
+)
+def test_a_manifest_made_to_harm_is_refused_in_a_line(tmp_path: Path, raw: bytes, message: str) -> None:
+    """The line stays short, whatever the manifest holds."""
+    artifact = make_artifact(tmp_path, mutate=put(MANIFEST, raw))
+
+    with pytest.raises(ArtifactError, match=message) as caught:
+        verify(fetched(artifact), LIMITS)
+
+    assert caught.value.reason is Reason.MANIFEST_INVALID
+    assert len(str(caught.value)) < 3000
 
 
 def drop(name: str) -> Callable[[Members], None]:

@@ -16,6 +16,7 @@ from psm_predictor.settings import ArchiveLimits
 _KEPT: Final = frozenset({MANIFEST, ONNX, TABLES, TREES})
 _MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
 """A manifest has some 200 kB; parsed JSON takes many times its bytes."""
+_MOST_FINDINGS: Final = 2000  # characters; a manifest may be wrong in a million places
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def verify(fetched: FetchedArtifact, limits: ArchiveLimits, *, keep_joblib: bool
     archive = read_archive(fetched.path, limits, _KEPT | {JOBLIB} if keep_joblib else _KEPT)
     if archive.sha256 != fetched.expected_sha256:
         raise ArtifactError(
-            Reason.DIGEST_MISMATCH, f"{fetched.path} was changed while it was read; start again with a file of our own"
+            Reason.DIGEST_MISMATCH, f"{fetched.path} was changed while it was read; start again"
         )
     manifest = _manifest(archive.members)
     _check_digests(archive.members, manifest)
@@ -79,7 +80,9 @@ def _manifest(members: Mapping[str, Member]) -> Manifest:
     try:
         return Manifest.from_json(raw)
     except ManifestError as err:
-        raise ArtifactError(Reason.MANIFEST_INVALID, str(err)) from err
+        raise ArtifactError(Reason.MANIFEST_INVALID, str(err)[:_MOST_FINDINGS]) from err
+    except RecursionError as err:
+        raise ArtifactError(Reason.MANIFEST_INVALID, f"{MANIFEST} is nested beyond reason") from err
 
 
 def _check_digests(members: Mapping[str, Member], manifest: Manifest) -> None:
