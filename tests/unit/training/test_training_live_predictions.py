@@ -149,7 +149,10 @@ def test_labels_come_in_three_formats(tmp_path: Path) -> None:
         database.execute(
             f"COPY (FROM (VALUES ('a', 'LA', NULL), ('b', 'UM', 2)) t(request_id, label, index)) TO '{path}'"
         )
-    rows = [{"request_id": "a", "label": "LA"}, {"request_id": "b", "label": "UM", "index": 2}]
+    rows: list[dict[str, Any]] = [
+        {"request_id": "a", "label": "LA"},
+        {"request_id": "b", "label": "UM", "index": 2},
+    ]
     lines(tmp_path / "labels.jsonl", *rows)
     feedback = [{**row, "message": "feedback", "group": GROUP.lower()} for row in rows]
     elsewhere = {"request_id": "c", "label": "UM", "message": "feedback", "group": "another"}

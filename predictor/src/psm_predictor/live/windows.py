@@ -64,6 +64,8 @@ class LabelWindow:
 
     def forget(self, now_s: float) -> None:
         """Drops labels that are too old."""
+        if self._added == self._dropped:
+            return
         kept = np.arange(self._dropped, self._added) % self._most
         self._drop(int(np.count_nonzero(self._times[kept] <= now_s - self._window_s)))
 

@@ -1,32 +1,37 @@
 """What workers count, summed: figures, Prometheus, CloudWatch lines and the log, with a clock moved by hand."""
 
 import json
+import logging
 import mmap
 import select
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+from artifacts import make_artifact
 from prometheus_client import CollectorRegistry, generate_latest
 
 from psm_contract.drift import LEAST_BASKETS, Drift
 from psm_contract.manifest import Feature, Histogram, Reference
 from psm_contract.schema import CLASSES
-from psm_predictor.counters import CounterBlock
+from psm_predictor.counters import CounterBlock, Seat
 from psm_predictor.live import emf, layout
 from psm_predictor.live.emf import EmfLines
 from psm_predictor.live.exposition import LiveCollector
 from psm_predictor.live.feedback import Feedback, Matcher, Result
 from psm_predictor.live.figures import figures
 from psm_predictor.live.layout import Outcome, memory_bytes
+from psm_predictor.live.live import INLINE, Live
 from psm_predictor.live.memory import MemoryRing, PredictionMemory
 from psm_predictor.live.prediction_log import LiveLog, PredictionQueue
 from psm_predictor.live.rings import RowRing
 from psm_predictor.live.tally import Tally
 from psm_predictor.live.windows import BinWindow, LabelWindow
-from psm_predictor.settings import PackageRef
+from psm_predictor.logs import JsonFormatter
+from psm_predictor.settings import LiveSettings, PackageRef
 
 ARN = "arn:aws:sagemaker:ap-southeast-1:123456789012:model-package/price-sensitivity/7"
 PACKAGE = PackageRef("s3://b/k", "ab" * 32, ARN, 7)
@@ -302,6 +307,34 @@ def test_a_flood_of_labels_is_told_over_the_next_minutes(pod: Pod) -> None:
     labelled(pod, 6000, 100)
     counts = [len(list(lines.of(figures(pod.block, DRIFT, CLASSES), 60.0 * n))) for n in range(3)]
     assert counts == [emf.MOST_LINES, 11, 1]
+
+
+def test_the_line_on_stdout_is_valid_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One a minute, from the first worker alone, whatever the level of the other logs; with a real model's bins."""
+    caplog.set_level(logging.ERROR)
+    caplog.handler.setLevel(logging.NOTSET)  # as the handler of the process
+    now = [1_700_000_000.0]
+    manifest = make_artifact(tmp_path).manifest
+    block, memory = CounterBlock(4), mmap.mmap(-1, memory_bytes(6, 100))
+    settings = LiveSettings(remembered=100, emf=True)
+    workers = [
+        Live(settings, PACKAGE, Seat(block, memory, number), workers=2, clock=lambda: now[0]) for number in range(2)
+    ]
+    for worker in workers:
+        worker.model_loaded(manifest, CollectorRegistry())
+        rows = np.zeros((600, len(manifest.features)), dtype=np.float32)
+        worker.observer(INLINE).answered(rows, probabilities(600), [1] * 600, "x")
+    for passed in (30.0, 31.0, 58.0):
+        now[0] += passed
+        for worker in workers:
+            worker.tick()
+
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+
+    assert [line["message"] for line in lines] == ["live metrics"]
+    check_emf(lines[0])
+    assert lines[0]["DriftBaskets"] == 1200
+    assert lines[0]["Psi"].keys() == {feature.name for feature in manifest.features}
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
