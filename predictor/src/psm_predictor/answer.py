@@ -70,15 +70,19 @@ class Codec(Protocol[QuestionT]):
 
 
 class Dialect(Protocol):
-    """One protocol, whatever model is loaded.
+    """One protocol, whatever model is loaded."""
 
-    Attributes:
-        route: Its number in the telemetry.
-        hint: What to do instead, for a client that does not POST.
-    """
+    @property
+    def route(self) -> int:
+        """Its number in the telemetry."""
 
-    route: int
-    hint: str
+    @property
+    def hint(self) -> str:
+        """What to do instead, for a client that does not POST."""
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether every body, however small, takes too long for the event loop."""
 
     def codec(self, model: Model, schemas: RequestSchemas, count_unknown: CountUnknown) -> Codec[Any]:
         """Its bodies for the model."""
@@ -143,4 +147,5 @@ class Answerer:
         labels = probabilities.argmax(axis=1)
         for label, count in enumerate(np.bincount(labels).tolist()):
             self._recorder.predicted(label, count)
-        return labels.tolist()
+        listed: list[int] = labels.tolist()
+        return listed

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from psm_predictor import protocol_routes, routes
 from psm_predictor.answer import Dialect
 from psm_predictor.asgi import Message, Receive, Scope, Send
+from psm_predictor.dialects.explained import EXPLAINED, asks_explanation
 from psm_predictor.errors import RequestError
 from psm_predictor.guard import Guard
 from psm_predictor.hotpath import HotRoute
@@ -68,6 +69,8 @@ class PredictorApp(FastAPI):
         """Dispatches one request."""
         if scope["type"] == "http":
             dialect = self._hot_paths.get(scope["path"])
+            if scope["query_string"] and asks_explanation(scope["query_string"]):
+                dialect = self._hot_paths.get(scope["path"] + EXPLAINED, dialect)
             if dialect is not None:
                 await self._hot(dialect, scope, receive, send)
             else:

@@ -119,7 +119,7 @@ class HotRoute:
         try:
             answerers = self._admit(dialect, scope, headers)
             body = await self._bodies.read(receive)
-            if len(body) > _OFFLOAD_BYTES:
+            if len(body) > _OFFLOAD_BYTES or dialect.in_thread:
                 loop = asyncio.get_running_loop()
                 with self._bodies.held(len(body)):
                     reply = await loop.run_in_executor(self._batch_thread, answerers.batch.answer, dialect, body, head)

@@ -175,8 +175,8 @@ class Grouping:
         self._open = _Open(batch, lines.rows[part].copy(), lines.ids[part].copy(), beside_gap) if kept else None
 
     def _check_order(self, lines: _Open) -> None:
-        falls = np.flatnonzero(np.diff(lines.ids) < 0) if self._is_sorted else ()
-        if len(falls):
+        falls = np.flatnonzero(np.diff(lines.ids) < 0)
+        if self._is_sorted and len(falls):
             at = int(falls[0]) + 1
             raise InputError(
                 f"{BASKET_ID} falls from {lines.ids[at - 1]} to {lines.ids[at]} at row {lines.rows[at]}; sort the lines "

@@ -56,7 +56,7 @@ class LineForm:
         fields = [pa.field(ROW, pa.int64()), pa.field(BASKET_ID, pa.int64()), pa.field(_LINES, pa.int32())]
         self.keys = pa.schema([*fields, *(given.field(name) for name in self._carried if name != BASKET_ID)])
         ignored = [name for name in given.names if name not in self.columns]
-        self.notes = (f"no columns of till lines, not read: {', '.join(ignored)}",) if ignored else ()
+        self.notes: tuple[str, ...] = (f"no columns of till lines, not read: {', '.join(ignored)}",) if ignored else ()
 
     def chunks(self, pieces: Iterator[Piece]) -> Iterator[Chunk]:
         """Chunks of whole baskets."""

@@ -4,8 +4,9 @@ Takes milliseconds per basket where /predict takes microseconds, so it is always
 needs is loaded at the first request: the memory is spent only where somebody asks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 import numpy as np
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from psm_predictor.explain.explainer import ContributionExplainer
 
 
+EXPLAINED: Final = "?explain=true"
+"""Follows the path in the table of dialects."""
+
+_NO: Final = frozenset({"false", "0", "no", "off"})
+
+
+def asks_explanation(query: bytes) -> bool:
+    """Whether the query string says `explain`, and not that it is false."""
+    said = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("explain")
+    return said is not None and said.lower() not in _NO
+
+
 class ExplainDialect:
     """The dialect of /predict?explain=true."""
 
@@ -38,8 +51,8 @@ class ExplainDialect:
 
     def codec(self, model: Model, schemas: RequestSchemas, count_unknown: CountUnknown) -> "ExplainCodec":
         """Its bodies for the model."""
-        predict = PredictDialect(self._version).codec(model, schemas, count_unknown)
-        return ExplainCodec(model, predict, self._version, self._most)
+        predict = PredictDialect(self._version)
+        return ExplainCodec(model, lambda: predict.codec(model, schemas, count_unknown), self._version, self._most)
 
     def refusal(self, err: RequestError) -> bytes:
         """As /predict writes it."""
@@ -49,15 +62,18 @@ class ExplainDialect:
 class ExplainCodec:
     """Bodies of /predict?explain=true for one model."""
 
-    def __init__(self, model: Model, predict: PredictCodec, version: int, most: int) -> None:
+    def __init__(self, model: Model, predict: Callable[[], PredictCodec], version: int, most: int) -> None:
         self._model = model
-        self._decode = predict.decode
+        self._predict = predict
+        self._decode: Callable[[bytes, Head], FormQuestion] | None = None
         self._version = version
         self._most = most
         self._explainer: ContributionExplainer | None = None
 
     def decode(self, body: bytes, head: Head) -> FormQuestion:
         """The baskets; raises RequestError 422, also where no explanation can be had."""
+        if self._decode is None:
+            self._decode = self._predict().decode
         question = self._decode(body, head)
         if len(question.matrix) > self._most:
             raise _refused(f"explains at most {self._most} baskets in one request, here are {len(question.matrix)}")

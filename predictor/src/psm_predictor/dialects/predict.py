@@ -26,6 +26,7 @@ class PredictDialect:
 
     route: Final = PREDICT
     hint: Final = "POST a basket to /predict; GET /docs shows how"
+    in_thread: Final = False
 
     def __init__(self, version: int) -> None:
         self._version = version

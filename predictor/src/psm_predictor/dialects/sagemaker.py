@@ -68,6 +68,7 @@ class SageMakerDialect:
 
     route: Final = route_number("/invocations")
     hint: Final = "POST baskets to /invocations; GET /docs shows how"
+    in_thread: Final = False
 
     def __init__(self, version: int, limits: RequestLimits) -> None:
         self._version = version

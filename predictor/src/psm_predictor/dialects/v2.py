@@ -81,6 +81,7 @@ class V2Dialect:
 
     route: Final = route_number(V2_INFER)
     hint: Final = "POST an inference request; GET /docs shows how"
+    in_thread: Final = False
 
     def __init__(self, package: PackageRef, limits: RequestLimits) -> None:
         self._package = package

@@ -92,7 +92,8 @@ def node_counts(ensemble: TreeEnsemble) -> NDArray[np.int64]:
     total = np.add.reduceat(in_leaves, ensemble.roots)
     whole = np.logical_and.reduceat(in_leaves == np.rint(in_leaves), ensemble.roots) & (total <= _MOST_COUNT)
     scale = np.where(whole, 1.0, _MOST_COUNT / np.where(total > 0, total, 1.0))
-    counts = np.maximum(np.rint(in_leaves * np.repeat(scale, ensemble.sizes)), 1.0).astype(np.int64)
+    scaled = np.rint(in_leaves * np.repeat(scale, ensemble.sizes))
+    counts: NDArray[np.int64] = np.maximum(scaled, 1.0).astype(np.int64)
     levels = []
     level = ensemble.roots[~ensemble.is_leaf[ensemble.roots]]
     while len(level):
@@ -107,7 +108,8 @@ def node_counts(ensemble: TreeEnsemble) -> NDArray[np.int64]:
 
 def _codes(ensemble: TreeEnsemble) -> NDArray[np.int64]:
     """What LightGBM calls each node within its tree."""
-    inner = np.cumsum(~ensemble.is_leaf) - ~ensemble.is_leaf
+    is_inner = (~ensemble.is_leaf).astype(np.int64)
+    inner = np.cumsum(is_inner) - is_inner
     within = inner - np.repeat(inner[ensemble.roots], ensemble.sizes)
     leaf = ensemble.leaf - np.repeat(ensemble.leaf[ensemble.roots], ensemble.sizes)
     codes: NDArray[np.int64] = np.where(ensemble.is_leaf, ~leaf.astype(np.int64), within)

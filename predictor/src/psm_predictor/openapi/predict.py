@@ -19,6 +19,35 @@ PREDICTION_PARTS: Final[Schema] = {
         "additionalProperties": False,
     },
 }
+_BY_CLASS: Final[Schema] = {
+    "type": "object",
+    "properties": {name: {"type": "number"} for name in CLASSES},
+    "required": list(CLASSES),
+    "additionalProperties": False,
+}
+_EXPLANATION: Final[Schema] = {
+    "description": "Base and contributions of a class sum to its probability, or its margin before softmax.",
+    **closed(
+        "Explanation",
+        {
+            "scale": {"type": "string", "enum": ["probability", "margin"]},
+            "base": {**_BY_CLASS, "description": "What is answered on average."},
+            "features": {
+                "type": "array",
+                "description": "All features, those that moved the label most first.",
+                "items": closed(
+                    "Contribution",
+                    {
+                        "name": {"type": "string"},
+                        "value": {"type": ["number", "string"]},
+                        "contributions": _BY_CLASS,
+                    },
+                ),
+            },
+        },
+    ),
+}
+_EXPLAINED_PARTS: Final[Schema] = {**PREDICTION_PARTS, "explanation": _EXPLANATION}
 _ANSWER_PARTS: Final[Schema] = {
     "model_version": {"type": "integer", "description": "Version of the model package that answered."},
     "request_id": {"type": "string", "description": "The request's X-Request-Id, or one made for it."},
@@ -30,6 +59,14 @@ _ANSWERS: Final[dict[str, Schema]] = {
         "Predictions",
         {
             "predictions": {"type": "array", "items": closed("ListedPrediction", PREDICTION_PARTS)},
+            **_ANSWER_PARTS,
+        },
+    ),
+    "ExplainedPrediction": closed("ExplainedPrediction", {**_EXPLAINED_PARTS, **_ANSWER_PARTS}),
+    "ExplainedPredictions": closed(
+        "ExplainedPredictions",
+        {
+            "predictions": {"type": "array", "items": closed("ListedExplained", _EXPLAINED_PARTS)},
             **_ANSWER_PARTS,
         },
     ),
@@ -86,16 +123,38 @@ def paths(parts: Parts) -> dict[str, Any]:
             "All lines carry the BASKET_ID of the first, if any. Unknown category values count as `other`; "
             "optional fields that are left out or null take the model's default."
         ),
-        "parameters": [REQUEST_ID],
+        "parameters": [REQUEST_ID, _explain(parts)],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
-            "200": response("The prediction, or a list of them for `instances`.", "Prediction", "Predictions"),
+            "200": response(
+                "The prediction, or a list of them for `instances`.",
+                "Prediction",
+                "Predictions",
+                "ExplainedPrediction",
+                "ExplainedPredictions",
+            ),
             "415": response("The body is compressed.", "Refusal"),
-            "422": response("Fields are missing or wrong; each is named with its value.", "Findings"),
+            "422": response(
+                "Fields are missing or wrong, each with its value; or no explanation can be had.", "Findings"
+            ),
             **refusals(parts.limits, "Refusal"),
         },
     }
     return {"/predict": {"post": operation}}
+
+
+def _explain(parts: Parts) -> Schema:
+    return {
+        "name": "explain",
+        "in": "query",
+        "required": False,
+        "description": (
+            "Also say what each feature contributed, by TreeSHAP: milliseconds per basket, so for at most "
+            f"{parts.limits.explained} baskets. 422 where the model is no ensemble of trees, or psm-predictor[explain] "
+            "is not installed."
+        ),
+        "schema": {"type": "boolean", "default": False},
+    }
 
 
 def json_examples(parts: Parts) -> dict[str, Any]:
