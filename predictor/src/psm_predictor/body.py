@@ -57,7 +57,8 @@ class BodyReader:
     def held(self, size: int) -> Iterator[None]:
         """Counts a body that waits for its answer; raises RequestError, 503, if too much is held already."""
         try:
-            self._hold(size)
+            self._held_bytes += size
+            self._check_held()
             yield
         finally:
             self._held_bytes -= size
@@ -79,16 +80,17 @@ class BodyReader:
         parts, size = [first], len(first)
         more = True
         try:
-            self._hold(size)
+            self._held_bytes += size
             async with asyncio.timeout(self._timeout_s):
                 while more and size <= self._limit_bytes:
+                    self._check_held()
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientGoneError
                     part: bytes = message["body"]
                     parts.append(part)
                     size += len(part)
-                    self._hold(len(part))
+                    self._held_bytes += len(part)
                     more = message["more_body"]
         except TimeoutError as err:
             text = f"{size} bytes came within {self._timeout_s:g} s, and the body is not complete"
@@ -97,8 +99,7 @@ class BodyReader:
             self._held_bytes -= size
         return b"".join(parts)
 
-    def _hold(self, size: int) -> None:
-        self._held_bytes += size
+    def _check_held(self) -> None:
         if self._held_bytes > self._most_held_bytes:
             raise RequestError(503, "too many large bodies are under way; try again", "in_flight")
 

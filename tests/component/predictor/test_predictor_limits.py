@@ -28,6 +28,7 @@ def server(
         tmp_path_factory.mktemp("run"),
         PSM_MAX_BODY_BYTES=str(BODY_LIMIT),
         PSM_MAX_IN_FLIGHT="3",
+        PSM_MAX_IN_FLIGHT_BYTES="7000",
         PSM_BODY_TIMEOUT_S="3",
     )
     with serving(environ) as pair:
@@ -140,6 +141,21 @@ def test_over_the_in_flight_limit_is_503_with_retry_after(
     name = 'psm_predictor_rejected_requests_total{reason="in_flight"}'
     assert metrics_of(client)[name] > before[name]
     assert client.post("/predict", json=basket).status_code == 200
+
+
+def test_bodies_that_are_under_way_have_a_limit_together(process: PredictorProcess) -> None:
+    """Each is small enough; the one that is too much is refused, and what it took is given back."""
+    with process.connect() as first, process.connect() as second:
+        first.sendall(head(3999) + b" " * 3800)
+        second.sendall(head(3999) + b" " * 3800)
+        statuses = sorted(read_response(connection)[0] for connection in (first, second))
+
+    assert statuses == [408, 503]  # which of them comes first is for the network to say
+    for _ in range(3):
+        with process.connect() as connection:
+            connection.sendall(head(3999) + b" " * 3000)
+            connection.sendall(b" " * 999)
+            assert read_response(connection)[0] == 422
 
 
 def answer_once_full(client: httpx.Client, basket: dict[str, Any]) -> httpx.Response:
