@@ -97,17 +97,18 @@ OTHER_PREDICTOR = {**PREDICTOR, "instance": "10.0.1.8:8080", "pod": "uk-grocery-
 
 
 def labelled(pod: Mapping[str, str], accuracy: float, labels: float, minutes: int = 60) -> Series:
-    """What one predictor pod says of the labels that it got."""
+    """What one predictor pod says of the labels that it got, until it ends."""
     return {
-        s("psm_predictor_live_accuracy", pod): hold(accuracy, minutes),
-        s("psm_predictor_live_labels", pod): hold(labels, minutes),
+        s("psm_predictor_live_accuracy", pod): [*hold(accuracy, minutes), "stale"],
+        s("psm_predictor_live_labels", pod): [*hold(labels, minutes), "stale"],
     }
 
 
 def drifted(pod: Mapping[str, str], minutes: int = 120, **features: float) -> Series:
-    """Its stability index of some features."""
+    """Its stability index of some features, until it ends."""
     return {
-        s("psm_predictor_drift_psi", pod, feature=feature): hold(value, minutes) for feature, value in features.items()
+        s("psm_predictor_drift_psi", pod, feature=feature): [*hold(value, minutes), "stale"]
+        for feature, value in features.items()
     }
 
 
