@@ -147,3 +147,19 @@ def test_the_readme_lists_every_variable_and_no_other() -> None:
     ours = set(variable.findall((package / "settings.py").read_text()))
 
     assert set(variable.findall((package.parents[1] / "README.md").read_text())) == ours | set(NEEDED)
+
+
+@pytest.mark.parametrize("allowed", ["", "0", "yes"])
+def test_nothing_is_unpickled_unless_two_variables_say_so(allowed: str) -> None:
+    """PSM_ENGINE=joblib alone is refused, and so is a word that might have meant yes."""
+    environ = {**NEEDED, "PSM_ENGINE": "joblib", "PSM_ALLOW_JOBLIB": allowed}
+
+    with pytest.raises(SettingsError, match="set PSM_ALLOW_JOBLIB=1 if you trust whoever can register a model"):
+        parse(environ)
+    assert parse({**environ, "PSM_ALLOW_JOBLIB": "1"}).engine == "joblib"
+
+
+def test_an_unknown_engine_is_named_with_those_that_exist() -> None:
+    """A typing error must not fall back to anything."""
+    with pytest.raises(SettingsError, match="PSM_ENGINE is 'tree', expected one of auto, trees, onnx, joblib"):
+        parse({**NEEDED, "PSM_ENGINE": "tree"})
