@@ -395,7 +395,8 @@ CASES: Mapping[str, Case] = {
         below={
             s("psm_predictor_feedback_total", PREDICTOR, outcome="counted"): rise(0, 4, 180),
             s("psm_predictor_feedback_total", PREDICTOR, outcome="unknown"): rise(0, 1, 180),
-            s("psm_predictor_feedback_total", PREDICTOR, outcome="other_version"): rise(0, 9, 180),
+            s("psm_predictor_feedback_total", PREDICTOR, name="rolled", outcome="counted"): rise(0, 1, 180),
+            s("psm_predictor_feedback_total", PREDICTOR, name="rolled", outcome="other_version"): rise(0, 9, 180),
             s("psm_predictor_feedback_total", PREDICTOR, name="few", outcome="unknown"): hold(0, 60) + hold(19, 120),
         },
         minute=50,
