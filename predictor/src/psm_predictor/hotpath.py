@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from psm_predictor.answer import Answerer, Dialect, Head
+from psm_predictor.answer import Answerer, Dialect, Head, Reply
 from psm_predictor.asgi import Receive, Scope, Send
 from psm_predictor.body import BodyReader, ClientGoneError
 from psm_predictor.errors import RequestError
@@ -29,6 +29,9 @@ from psm_predictor.telemetry import ROUTES, Recorder
 
 _OFFLOAD_BYTES: Final = 32 * 1024
 """Bodies above this (some 50 instances, half a millisecond) are answered in a thread, so that probes never wait."""
+
+_MOST_SLOW: Final = 4
+"""Requests of dialects that take long, under way and waiting: each may hold the batch thread for seconds."""
 
 _CLIENT_GONE: Final = 499
 _JSON: Final = (b"content-type", b"application/json")
@@ -96,6 +99,7 @@ class HotRoute:
         self._guard = guard
         self._log = log
         self._batch_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
+        self._slow = 0
         self._id_prefix = secrets.token_hex(6)
         self._ids = itertools.count(1)
 
@@ -120,9 +124,7 @@ class HotRoute:
             answerers = self._admit(dialect, scope, headers)
             body = await self._bodies.read(receive)
             if len(body) > _OFFLOAD_BYTES or dialect.in_thread:
-                loop = asyncio.get_running_loop()
-                with self._bodies.held(len(body)):
-                    reply = await loop.run_in_executor(self._batch_thread, answerers.batch.answer, dialect, body, head)
+                reply = await self._answer_in_thread(answerers, dialect, body, head)
             else:
                 reply = answerers.inline.answer(dialect, body, head)
         except RequestError as err:
@@ -135,6 +137,18 @@ class HotRoute:
         await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
         await send({"type": "http.response.body", "body": reply.body})
         return Outcome(200, head.request_id, len(body), len(reply.body))
+
+    async def _answer_in_thread(self, answerers: Answerers, dialect: Dialect, body: bytes, head: Head) -> Reply:
+        """The answer from the batch thread, where few may wait for what takes long."""
+        if dialect.in_thread and self._slow >= _MOST_SLOW:
+            raise RequestError(503, f"{self._slow} requests that take long are waiting; try again", "in_flight")
+        self._slow += dialect.in_thread
+        try:
+            with self._bodies.held(len(body)):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._batch_thread, answerers.batch.answer, dialect, body, head)
+        finally:
+            self._slow -= dialect.in_thread
 
     def _admit(self, dialect: Dialect, scope: Scope, headers: Mapping[bytes, bytes]) -> Answerers:
         """What can be refused before the body is read."""

@@ -2,16 +2,28 @@
 
 import itertools
 import math
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import xgboost
 from numpy.typing import NDArray
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.tree import DecisionTreeClassifier
 
 from psm_contract.trees import LEAF, Link, TreeEnsemble
 from psm_predictor.explain.explainer import ContributionExplainer
 from psm_predictor.explain.model_text import node_counts
+from psm_training.flatten import flatten
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +81,7 @@ def margin(ensemble: TreeEnsemble, row: NDArray[np.float32]) -> Callable[[frozen
 
     def below(node: int, known: frozenset[int]) -> Floats:
         if ensemble.is_leaf[node]:
-            return ensemble.value[ensemble.leaf[node]].astype(np.float64)
+            return np.asarray(ensemble.value[ensemble.leaf[node]], dtype=np.float64)
         left = int(ensemble.left[node])
         column = int(ensemble.feature[node])
         if column in known:
@@ -185,3 +197,66 @@ def test_thresholds_without_end_are_walked() -> None:
     total = ContributionExplainer(endless).contributions(matrix).sum(axis=2)
 
     np.testing.assert_allclose(total, endless.probabilities(matrix), rtol=0, atol=1e-6)
+
+
+def learned(estimator: Any, columns: int = 8) -> tuple[TreeEnsemble, NDArray[np.float32]]:
+    """The fitted estimator as flat arrays, and rows it was not fitted on."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(2000, columns)).astype(np.float32)
+    score = matrix[:, 0] + matrix[:, 1] * matrix[:, 2] + rng.normal(scale=0.5, size=len(matrix))
+    estimator.fit(matrix, np.digitize(score, [-0.5, 0.5]))
+    ensemble = flatten(estimator)
+    assert ensemble is not None
+    return ensemble, rng.normal(size=(25, columns)).astype(np.float32)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shap is installed on Linux alone: its compiler is large")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(20, max_depth=8, random_state=0),
+        ExtraTreesClassifier(20, max_depth=8, random_state=0),
+        DecisionTreeClassifier(max_depth=6, random_state=0),
+        HistGradientBoostingClassifier(max_iter=15, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_contributions_are_those_of_the_shap_library(estimator: Any) -> None:
+    """TreeExplainer, asked about scikit-learn's own estimator."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its plots are not ours
+        import shap  # noqa: PLC0415
+    ensemble, matrix = learned(estimator)
+
+    found = ContributionExplainer(ensemble).contributions(matrix)
+
+    told = shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
+    np.testing.assert_allclose(found[:, :, :-1], told.shap_values(matrix).transpose(0, 2, 1), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found[0, :, -1], told.expected_value, rtol=0, atol=1e-6)
+
+
+def test_contributions_are_those_of_xgboost() -> None:
+    """It explains itself, by the weights of its nodes."""
+    estimator = xgboost.XGBClassifier(n_estimators=15, max_depth=5, random_state=0)
+    ensemble, matrix = learned(estimator)
+
+    found = ContributionExplainer(ensemble).contributions(matrix)
+
+    told = estimator.get_booster().predict(xgboost.DMatrix(matrix), pred_contribs=True)
+    np.testing.assert_allclose(found, told, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [GradientBoostingClassifier(n_estimators=15, random_state=0), xgboost.XGBClassifier(n_estimators=15)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_every_kind_of_boosted_trees_adds_up(estimator: Any) -> None:
+    """To the answer of the library itself."""
+    ensemble, matrix = learned(estimator)
+
+    total = ContributionExplainer(ensemble).contributions(matrix).sum(axis=2)
+
+    grown = np.exp(total)
+    expected = estimator.predict_proba(matrix)
+    np.testing.assert_allclose(grown / grown.sum(axis=1, keepdims=True), expected, rtol=0, atol=1e-5)
