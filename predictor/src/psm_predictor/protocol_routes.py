@@ -4,7 +4,7 @@ Ordinary FastAPI; translate, nothing else. Predictions in these protocols are ho
 """
 
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
@@ -82,8 +82,9 @@ class ExecutionParameters(BaseModel):
     MaxPayloadInMB: int
 
 
-_NOT_READY: Final = {503: {"model": ProtocolError, "description": "Loading or draining."}}
-_UNKNOWN: Final = {404: {"model": ProtocolError, "description": "Another model or version."}}
+_Responses = dict[int | str, dict[str, Any]]
+_NOT_READY: Final[_Responses] = {503: {"model": ProtocolError, "description": "Loading or draining."}}
+_UNKNOWN: Final[_Responses] = {404: {"model": ProtocolError, "description": "Another model or version."}}
 
 
 def router(package: PackageRef, limits: RequestLimits, lifecycle: Lifecycle, telemetry: Telemetry) -> APIRouter:
@@ -141,7 +142,7 @@ def _add_v2_server(routes: APIRouter, state: _State) -> None:
         """200 while the process runs."""
         return ServerLive()
 
-    @routes.get("/v2/health/ready", tags=[_TAG], summary="Ready", response_model=ServerReady, responses={**_NOT_READY})
+    @routes.get("/v2/health/ready", tags=[_TAG], summary="Ready", response_model=ServerReady, responses=_NOT_READY)
     async def ready() -> Response:
         """200 once predictions are answered."""
         return JSONResponse({"ready": True}) if state.ready else state.not_ready()
@@ -150,7 +151,7 @@ def _add_v2_server(routes: APIRouter, state: _State) -> None:
 def _add_v2_model(routes: APIRouter, state: _State) -> None:
     name_in_path = Path(examples=[state.name], description=f"The model's name, {state.name}.")
     version_in_path = Path(examples=[state.version], description=f"The model's version, {state.version}.")
-    refusals = {**_UNKNOWN, **_NOT_READY}
+    refusals: _Responses = {**_UNKNOWN, **_NOT_READY}
 
     async def metadata(model_name: str, model_version: str | None = None) -> Response:
         if refusal := state.unknown(model_name, model_version):
@@ -167,27 +168,25 @@ def _add_v2_model(routes: APIRouter, state: _State) -> None:
 
     model, versioned = "/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}"
 
-    @routes.get(
-        model, tags=[_TAG], summary="What the model takes", response_model=ModelMetadata, responses={**refusals}
-    )
+    @routes.get(model, tags=[_TAG], summary="What the model takes", response_model=ModelMetadata, responses=refusals)
     async def model_metadata(model_name: str = name_in_path) -> Response:
         """Inputs and outputs; in place of one tensor per feature, one tensor `features` may be sent."""
         return await metadata(model_name)
 
     @routes.get(
-        versioned, tags=[_TAG], summary="What the version takes", response_model=ModelMetadata, responses={**refusals}
+        versioned, tags=[_TAG], summary="What the version takes", response_model=ModelMetadata, responses=refusals
     )
     async def version_metadata(model_name: str = name_in_path, model_version: str = version_in_path) -> Response:
         """As without a version."""
         return await metadata(model_name, model_version)
 
-    @routes.get(f"{model}/ready", tags=[_TAG], summary="Model ready", response_model=ModelReady, responses={**refusals})
+    @routes.get(f"{model}/ready", tags=[_TAG], summary="Model ready", response_model=ModelReady, responses=refusals)
     async def ready(model_name: str = name_in_path) -> Response:
         """200 once the model answers predictions."""
         return await model_ready(model_name)
 
     @routes.get(
-        f"{versioned}/ready", tags=[_TAG], summary="Version ready", response_model=ModelReady, responses={**refusals}
+        f"{versioned}/ready", tags=[_TAG], summary="Version ready", response_model=ModelReady, responses=refusals
     )
     async def version_ready(model_name: str = name_in_path, model_version: str = version_in_path) -> Response:
         """As without a version."""

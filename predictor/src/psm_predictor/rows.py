@@ -6,7 +6,7 @@ Used by the decoders of every dialect that names or lists features in JSON or CS
 import struct
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -73,7 +73,7 @@ def word_codes(feature: Feature) -> dict[str | float | None, int]:
     return codes
 
 
-def _astuple(basket: msgspec.Struct) -> tuple[Any, ...]:
+def _astuple(basket: Any) -> tuple[Any, ...]:
     return msgspec.structs.astuple(basket)
 
 
@@ -85,4 +85,4 @@ def encoded_default(feature: Feature) -> float:
         case None:
             return 0.0  # never used: the field is required
         case number:
-            return cast(float, number)
+            return number

@@ -21,7 +21,7 @@ from psm_predictor.model import Matrix
 from psm_predictor.request import RequestSchemas
 from psm_predictor.requestlog import RequestLog
 from psm_predictor.settings import RequestLimits
-from psm_predictor.telemetry import Recorder
+from psm_predictor.telemetry import Recorder, Telemetry
 
 LIMITS = RequestLimits()
 LIMIT_S = 10.0
@@ -120,15 +120,15 @@ async def test_our_own_fault_is_counted_as_500() -> None:
         raise ZeroDivisionError
 
     hot, spoken = route(broken)
-    recorder = Recorder(CounterBlock(1).row(0))
-    statuses: list[int] = []
-    recorder.request = lambda _route, status, _seconds: statuses.append(status)  # type: ignore[method-assign]
-    hot._recorder = recorder
+    block = CounterBlock(1)
+    hot._recorder = Recorder(block.row(0))
 
     with pytest.raises(ZeroDivisionError):
         await ask(hot, spoken, "/predict", json.dumps(instance()).encode())
 
-    assert statuses == [500]
+    telemetry = Telemetry(block, PACKAGE, workers=1)
+    labels = {"route": "/predict", "status": "500"}
+    assert telemetry.registry.get_sample_value("psm_predictor_requests_total", labels) == 1
 
 
 async def test_before_the_model_is_loaded_every_dialect_says_not_ready() -> None:

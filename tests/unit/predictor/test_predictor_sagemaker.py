@@ -60,7 +60,12 @@ def table(lines: list[list[Any]]) -> str:
 @pytest.mark.parametrize("kind", ["objects", "lists of values", "both"])
 def test_json_lists_are_answered_in_their_own_form(kind: str, *, wrapped: bool) -> None:
     """As SageMaker's scikit-learn container takes them; a bare list gets a bare list."""
-    baskets: list[Any] = {"objects": rows(), "lists of values": values(), "both": [rows()[0], *values()[1:]]}[kind]
+    kinds: dict[str, list[Any]] = {
+        "objects": [*rows()],
+        "lists of values": [*values()],
+        "both": [rows()[0], *values()[1:]],
+    }
+    baskets = kinds[kind]
 
     reply = ask({"instances": baskets} if wrapped else baskets)
 

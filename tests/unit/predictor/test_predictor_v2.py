@@ -379,7 +379,7 @@ def test_the_examples_of_the_documentation_work() -> None:
     assert answer(by_code)["outputs"] == [answer(by_word)["outputs"][1]]
 
 
-def mutated(draw: st.DrawFn, value: Any) -> Any:
+def mutated(draw: Callable[[Any], Any], value: Any) -> Any:
     strange = st.one_of(
         st.none(), st.booleans(), st.integers(-2, 200), st.text(max_size=3), st.just([]), st.just({}), st.just([[1.0]])
     )

@@ -48,7 +48,7 @@ class Input(msgspec.Struct, gc=False):
 
 def _decoders(item: Any) -> tuple[Any, Any]:
     """For flat and for nested lists."""
-    return msgspec.json.Decoder(list[item]).decode, msgspec.json.Decoder(list[list[item]]).decode  # type: ignore[valid-type]
+    return msgspec.json.Decoder(list[item]).decode, msgspec.json.Decoder(list[list[item]]).decode
 
 
 def _integer(bits: int) -> Any:
