@@ -71,6 +71,13 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 	$(RUN) psm-local build >/dev/null
 	$(RUN) pytest tests/faults tests/e2e/test_faults.py
 
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz what the predictor reads: bodies, archives, connections (FUZZ_SECONDS=60 for each target; crashes go to build/fuzz)
+	$(UV) sync --frozen --quiet --group fuzz
+	PYTHONPATH=tests $(RUN) python -m fuzz --seconds $(FUZZ_SECONDS)
+
 ##@ Measure
 
 CRS ?= 100,500,1000,2000
