@@ -35,10 +35,9 @@ class RowRing:
             self._one_label[at] = labels[0]
             self._put += 1
             return
-        skipped = max(len(labels) - self._capacity, 0)
-        places = np.arange(self._put + skipped, self._put + len(labels)) % self._capacity
-        self._rows[places] = matrix[skipped:]
-        self._labels[places] = labels[skipped:]
+        places = np.arange(self._put, self._put + len(labels)) % self._capacity
+        self._rows[places] = matrix  # of a place that comes twice, numpy keeps the last
+        self._labels[places] = labels
         self._put += len(labels)
 
     def take(self) -> tuple[Matrix, NDArray[np.uint8], int]:
