@@ -1,7 +1,6 @@
 """`python -m psm_operator`: settings -> adapters -> runtime, or a command beside it. The only composition root."""
 
 import asyncio
-import gc
 import logging
 import os
 import random
@@ -23,6 +22,7 @@ from psm_operator.adapters.s3 import S3Artifacts
 from psm_operator.adapters.sagemaker import SageMakerRegistry
 from psm_operator.adapters.sqs import SqsQueue
 from psm_operator.adapters.watch_cache import WatchCache
+from psm_operator.allocator import keep_little
 from psm_operator.deps import Deps
 from psm_operator.election import Election
 from psm_operator.errors import OperatorError
@@ -61,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SettingsError as err:
         sys.exit(f"psm-operator: {err}")
     set_up_logging(settings.log.level, settings.log.style)
-    gc.collect()
-    gc.freeze()  # what was imported stays: the collector need not walk it again
+    keep_little()
     try:
         sys.exit(uvloop.run(run(settings)))
     except OperatorError as err:
