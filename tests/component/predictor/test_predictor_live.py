@@ -14,6 +14,7 @@ from predictor_process import VERSION, PredictorProcess, environment, metrics_of
 from psm_contract.drift import LEAST_BASKETS
 from psm_contract.schema import CLASSES
 from psm_predictor.golden import golden_instance
+from psm_training.live_predictions import join, read_labels
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,18 @@ def test_what_is_no_json_is_refused(predictor: str, content: bytes) -> None:
 def test_a_body_that_is_too_large_is_refused(predictor: str) -> None:
     """By its size alone."""
     refused = httpx.post(f"{predictor}/feedback", content=b"[" + b" " * 3_000_000, timeout=20)
-    assert refused.status_code == 413
+    assert (refused.status_code, refused.headers["connection"]) == (413, "close")
+    packed = httpx.post(f"{predictor}/feedback", content=b"{}", headers={"content-encoding": "gzip"}, timeout=20)
+    assert packed.status_code == 415
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(artifact: ArtifactFile, tmp_path: Path) -> None:
+    """408, as for predictions."""
+    with serving(environment(artifact, tmp_path, PSM_BODY_TIMEOUT_S="0.3")) as (process, client):
+        with process.connect() as slow:
+            slow.sendall(b"POST /feedback HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+        assert metrics_of(client)['psm_predictor_rejected_requests_total{reason="slow_body"}'] == 1
 
 
 def test_drift_is_shown_once_enough_baskets_were_seen(predictor: str, artifact: ArtifactFile) -> None:
@@ -226,6 +238,12 @@ def test_the_log_has_every_prediction_and_no_basket(artifact: ArtifactFile, tmp_
     assert (feedback["request_id"], feedback["index"], feedback["label"]) == ("many", 3, "UM")
     assert not any(entry["level"] == "not json" for entry in process.log)
     assert str(basket(artifact)["spend"]) not in json.dumps(process.log)
+
+    log = tmp_path / "stdout.log"
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in process.log))
+    joined = join([log], read_labels([log], "price-sensitivity"), group="price-sensitivity", version=None)
+    assert (joined.version, joined.counts["matched"], joined.counts["predictions"]) == (VERSION, 1, 51)
+    assert joined.first == next(e["time"] for e in logged if (e["request_id"], e["index"]) == ("many", 3))
 
 
 def test_nothing_is_logged_of_predictions_unless_asked_for(artifact: ArtifactFile, tmp_path: Path) -> None:

@@ -1,25 +1,21 @@
 """POST /feedback: ordinary FastAPI, with a body that is read here, so that nobody can send more than is allowed."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from starlette.requests import ClientDisconnect
 
 from psm_predictor import findings
+from psm_predictor.body import BodyReader, ClientGoneError
+from psm_predictor.errors import RequestError
 from psm_predictor.live.feedback import ONE, Feedback, Result, several
 from psm_predictor.live.layout import Outcome
 from psm_predictor.live.live import Live
 from psm_predictor.settings import RequestLimits
 from psm_predictor.telemetry import Recorder
 
-_MOST_UNDER_WAY: Final = 32
-"""Bodies that are being read or matched; at most 64 MiB, a millisecond each."""
-
-_MOST_FINDINGS: Final = 20
-_RETRY: Final = {"retry-after": "1"}
+_HEADERS: Final = {503: {"retry-after": "1"}, 408: {"connection": "close"}, 413: {"connection": "close"}}
 
 Word = Literal["counted", "duplicate", "unknown", "ambiguous", "other_version"]
 
@@ -89,54 +85,44 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     408: {"description": "The body did not arrive in time."},
     409: {"description": "Another version of the model made the prediction."},
     413: {"description": "The body is too large."},
+    415: {"description": "The body has a content encoding."},
     422: {"description": "Fields are missing or wrong, or the request had several baskets and index names none."},
-    503: {"description": "Not ready, or too much feedback is under way; with Retry-After."},
+    503: {"description": "Not ready, or too many large bodies are under way; with Retry-After."},
 }
 
 
 class _Desk:
-    """Takes bodies in, and answers."""
+    """Takes bodies in, and answers; they may fill as much memory as those of predictions."""
 
     def __init__(self, live: Live, limits: RequestLimits, recorder: Recorder) -> None:
         self._live = live
-        self._limits = limits
         self._recorder = recorder
         self._several = several(limits.instances)
-        self._under_way = 0
+        self._bodies = BodyReader(limits)
 
     async def take(self, request: Request) -> FeedbackAnswer | FeedbackList:
-        """Answers one request."""
-        if not self._live.has_model:
-            raise self._refusal(503, "the model is not loaded yet", "not_ready")
-        if self._under_way >= _MOST_UNDER_WAY:
-            raise self._refusal(503, f"{self._under_way} bodies of feedback are under way; try again", "in_flight")
-        self._under_way += 1
+        """Answers one request; errors are those of predictions, in FastAPI's words."""
         try:
-            body = await self._body(request)
+            return await self._take(request)
+        except RequestError as err:
+            if err.kind:
+                self._recorder.rejected(err.kind)
+            if err.status == 413:  # noqa: PLR2004  # the code is the clearest name
+                await self._bodies.discard(request.receive)
+            raise HTTPException(err.status, err.detail, _HEADERS.get(err.status)) from err
+        except ClientGoneError as err:
+            raise HTTPException(499, "the client went away") from err
+
+    async def _take(self, request: Request) -> FeedbackAnswer | FeedbackList:
+        if not self._live.has_model:
+            raise RequestError(503, "the model is not loaded yet", "not_ready")
+        self._bodies.admit(dict(request.headers.raw))
+        body = await self._bodies.read(request.receive)
+        with self._bodies.held(len(body)):
             is_list = body.lstrip()[:1] == b"["
             items = self._parsed(self._several, body) if is_list else [self._parsed(ONE, body)]
             results = await self._live.feedback(items)
-        finally:
-            self._under_way -= 1
-        return _list_answer(results) if is_list else self._answer(results[0])
-
-    async def _body(self, request: Request) -> bytes:
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(self._limits.body_timeout_s):
-                async for part in request.stream():
-                    parts.append(part)
-                    size += len(part)
-                    if size > self._limits.body_bytes:
-                        limit = self._limits.body_bytes
-                        raise self._refusal(
-                            413, f"the body has {size} bytes or more, the limit is {limit}", "body_too_large"
-                        )
-        except TimeoutError as err:
-            raise self._refusal(408, f"{size} bytes came in time, and the body is not complete", "slow_body") from err
-        except ClientDisconnect as err:
-            raise HTTPException(400, "the client went away") from err
-        return b"".join(parts)
+        return _list_answer(results) if is_list else _answer(results[0])
 
     def _parsed(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:
@@ -144,33 +130,28 @@ class _Desk:
         except ValidationError as err:
             found = [
                 findings.finding(fault["type"], fault["loc"], fault["msg"], _shown(fault["input"]))
-                for fault in err.errors(include_url=False, include_context=False)[:_MOST_FINDINGS]
+                for fault in err.errors(include_url=False, include_context=False)[: findings.MOST_FINDINGS]
             ]
-            raise self._refusal(422, found, "validation") from err
+            raise RequestError(422, found, "validation") from err
 
-    def _answer(self, result: Result) -> FeedbackAnswer:
-        item = result.item
-        match result.outcome:
-            case Outcome.COUNTED | Outcome.DUPLICATE:
-                correct = None if result.predicted is None else result.predicted == item.label
-                return FeedbackAnswer(outcome=result.outcome.word, correct=correct)
-            case Outcome.UNKNOWN:
-                text = (
-                    f"this pod knows no prediction of request {item.request_id}: another pod answered, or it was long "
-                    "ago; send predicted and model_version of the answer along"
-                )
-                raise HTTPException(404, text)
-            case Outcome.OTHER_VERSION:
-                raise HTTPException(
-                    409, f"version {item.model_version} is not served here any more; GET /model says which"
-                )
-            case Outcome.AMBIGUOUS:
-                text = f"must name one of the {result.baskets} baskets of the request, from 0"
-                raise self._refusal(422, [findings.finding("index", ("index",), text, item.index)], "validation")
 
-    def _refusal(self, status: int, detail: str | list[dict[str, Any]], kind: str) -> HTTPException:
-        self._recorder.rejected(kind)
-        return HTTPException(status, detail, headers=_RETRY if status == 503 else None)  # noqa: PLR2004  # clearest
+def _answer(result: Result) -> FeedbackAnswer:
+    item = result.item
+    match result.outcome:
+        case Outcome.COUNTED | Outcome.DUPLICATE:
+            correct = None if result.predicted is None else result.predicted == item.label
+            return FeedbackAnswer(outcome=result.outcome.word, correct=correct)
+        case Outcome.UNKNOWN:
+            text = (
+                f"this pod knows no prediction of request {item.request_id}: another pod answered, or it was long "
+                "ago; send predicted and model_version of the answer along"
+            )
+            raise RequestError(404, text, "")
+        case Outcome.OTHER_VERSION:
+            raise RequestError(409, f"version {item.model_version} is not served here; GET /model says which is", "")
+        case Outcome.AMBIGUOUS:
+            text = f"must name one of the {result.baskets} baskets of the request, from 0"
+            raise RequestError(422, [findings.finding("index", ("index",), text, item.index)], "validation")
 
 
 def _shown(value: Any) -> Any:
