@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from bench.predictor.contestants import CONTESTANTS, FLOOR, OURS, Contestant
 from bench.predictor.dialects import Dialect
-from bench.predictor.in_process import ENGINES, Engine, combined, measure_engine
+from bench.predictor.in_process import ENGINES, Engine, combined, measure_engine, prepare_engine
 from bench.predictor.load import send, write_bodies, wrk
 from bench.predictor.plot import draw
 from bench.predictor.served import TOLERANCE, Served, Site, prepare, serving
@@ -109,11 +109,12 @@ class Bench:
     def run(self) -> None:
         """Check everybody, then measure them in turn, backwards every second time."""
         ready = [one for one in self.chosen.contestants if self.is_right(one)]
+        engines = [one for one in self.chosen.engines if self.is_loaded(one)]
         for repetition in range(self.chosen.repeat):
             for contestant in ready[:: -1 if repetition % 2 else 1]:
                 with self.results.phase(contestant.name), serving(contestant, self.site) as served:
                     self.measure(served)
-            for engine in self.chosen.engines:
+            for engine in engines:
                 with self.results.phase(engine.name):
                     self.engines[engine.name].append(measure_engine(engine, self.site))
                     self.results.set(engines={name: combined(of) for name, of in self.engines.items()})
@@ -132,12 +133,25 @@ class Bench:
                 if contestant.name == OURS:
                     self.keep_answers(served)
         except FAILURES as err:
-            say(f"{contestant.name} is left out: {err}")
-            self.results.set(left_out={**self.results.figures.get("left_out", {}), contestant.name: str(err)})
-            return False
+            return self.leave_out(contestant.name, err)
         versions = {**self.results.figures.get("versions", {}), contestant.name: version_of(contestant.venv)}
         self.results.set(versions=versions)
         return True
+
+    def is_loaded(self, engine: Engine) -> bool:
+        """Whether an engine can be had."""
+        say(f"load {engine.name}")
+        try:
+            prepare_engine(engine, self.site)
+        except FAILURES as err:
+            return self.leave_out(engine.name, err)
+        return True
+
+    def leave_out(self, name: str, err: Exception) -> bool:
+        """Note why somebody is not measured; False."""
+        say(f"{name} is left out: {err}")
+        self.results.set(left_out={**self.results.figures.get("left_out", {}), name: str(err)})
+        return False
 
     def keep_answers(self, served: Served) -> None:
         """What the floor will answer."""

@@ -44,19 +44,31 @@ ENGINES: Final = (
 )
 
 
+def prepare_engine(engine: Engine, site: Site) -> None:
+    """Its environment, and whatever it does once, on all cores.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    _run([], engine, site, "--load")
+
+
 def measure_engine(engine: Engine, site: Site) -> dict[str, Any]:
     """Microseconds per row and differences from scikit-learn.
 
     Raises:
         RuntimeError: It failed.
     """
+    figures: dict[str, Any] = json.loads(_run(["taskset", "-c", str(site.core)], engine, site).splitlines()[-1])
+    return figures
+
+
+def _run(before: list[str], engine: Engine, site: Site, *options: str) -> str:
     python = python_of(engine.venv)
+    directory = str(site.subject.directory.absolute())
     try:
         done = subprocess.run(
-            [
-                *("taskset", "-c", str(site.core), str(python), "-m", "bench.predictor.engines"),
-                *(engine.name, str(site.subject.directory.absolute())),
-            ],
+            [*before, str(python), "-m", "bench.predictor.engines", engine.name, directory, *options],
             check=False,
             capture_output=True,
             text=True,
@@ -71,8 +83,7 @@ def measure_engine(engine: Engine, site: Site) -> dict[str, Any]:
         raise RuntimeError(f"not done within {_LIMIT_S:.0f} s") from err
     if done.returncode:
         raise RuntimeError(f"it ended with {done.returncode}: {done.stderr.strip()[-_LOG_CHARACTERS:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return done.stdout
 
 
 def combined(samples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 An engine is a module of this package with `load(directory)`, which returns a function from a float32 matrix
 [n, features] to probabilities [n, classes]; it may need another environment than the repository's own, so that nothing
-here imports more than numpy.
+here imports more than numpy. With `--load` it only loads, which may compile what is measured later.
 """
 
 import importlib
+import itertools
 import json
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -22,14 +24,18 @@ Predict = Callable[[Matrix], NDArray[Any]]
 
 _PASS_S: Final = 0.3
 _PASSES: Final = 5
+_FIRST_CALLS: Final = 20
+_DISTINCT: Final = 5000
 _PARITY_CHUNK: Final = 1000
 
 
-def main(name: str, directory: Path) -> None:
+def main(name: str, directory: Path, *, loads_only: bool) -> None:
     """Measure and print."""
+    predict: Predict = importlib.import_module(f"bench.predictor.engines.{name}").load(directory)
+    if loads_only:
+        return
     matrix: Matrix = np.load(directory / "matrix.npy")
     expected = np.load(directory / "expected.npy")
-    predict: Predict = importlib.import_module(f"bench.predictor.engines.{name}").load(directory)
     figures = {
         "us_per_row": {str(rows): round(us_per_call(predict, matrix, rows) / rows, 3) for rows in (1, 100)},
         **parity(predict, matrix, expected),
@@ -38,19 +44,19 @@ def main(name: str, directory: Path) -> None:
 
 
 def us_per_call(predict: Predict, matrix: Matrix, rows: int) -> float:
-    """Microseconds of a call with so many rows, which differ from call to call; the median of a few passes."""
-    calls = [
-        np.ascontiguousarray(matrix[first : first + rows]) for first in range(0, min(len(matrix), 5000 * rows), rows)
-    ]
-    predict(calls[0])
-    passes = []
-    for _ in range(_PASSES):
-        done, started = 0, time.perf_counter()
-        while time.perf_counter() - started < _PASS_S:
-            predict(calls[done % len(calls)])
-            done += 1
-        passes.append((time.perf_counter() - started) / done)
-    return 1e6 * median(passes)
+    """CPU microseconds of a call with so many rows, which differ from call to call; the median of a few passes."""
+    starts = range(0, min(len(matrix), _DISTINCT * rows), rows)
+    calls = itertools.cycle([np.ascontiguousarray(matrix[first : first + rows]) for first in starts])
+    count = math.ceil(_PASS_S / cpu_s_per_call(predict, calls, _FIRST_CALLS))
+    return 1e6 * median(cpu_s_per_call(predict, calls, count) for _ in range(_PASSES))
+
+
+def cpu_s_per_call(predict: Predict, calls: Iterator[Matrix], count: int) -> float:
+    """CPU seconds of a call, over so many."""
+    started = time.process_time()
+    for matrix in itertools.islice(calls, count):
+        predict(matrix)
+    return (time.process_time() - started) / count
 
 
 def parity(predict: Predict, matrix: Matrix, expected: NDArray[np.float64]) -> dict[str, Any]:
@@ -65,4 +71,4 @@ def parity(predict: Predict, matrix: Matrix, expected: NDArray[np.float64]) -> d
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), loads_only="--load" in sys.argv)

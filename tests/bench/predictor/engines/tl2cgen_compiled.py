@@ -1,5 +1,6 @@
 """The forest as C, compiled on this machine by tl2cgen and gcc."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ from bench.predictor.engines.treelite_gtil import model_of
 
 
 def load(directory: Path) -> Any:
-    """The engine; compiles once for each model, for a few minutes."""
-    library = directory / "tl2cgen.so"
+    """The engine; compiles a forest once, for some minutes, and keeps the library under the digest of the forest."""
+    digest = hashlib.sha256((directory / "model.joblib").read_bytes()).hexdigest()[:16]
+    library = directory.parent / f"tl2cgen-{digest}.so"
     if not library.exists():
-        tl2cgen.export_lib(model_of(directory), toolchain="gcc", libpath=library, params={"parallel_comp": 32})
+        # a file for each tree: gcc takes much longer for several in one
+        tl2cgen.export_lib(model_of(directory), toolchain="gcc", libpath=library, params={"parallel_comp": 100})
     predictor = tl2cgen.Predictor(library, nthread=1)
     return lambda matrix: predictor.predict(tl2cgen.DMatrix(matrix)).reshape(len(matrix), -1)
