@@ -204,7 +204,7 @@ class Bench:
 
 
 def main(chosen: Options) -> int:
-    """Everything; the exit code is 1 where something did not reach its end."""
+    """Everything; the exit code is 1 where a request failed, a measurement did not reach its end or one of ours was left out."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no contestant is left running
     results = Results(chosen.results, FAILURES)
     wrk()
@@ -241,7 +241,8 @@ def tell_targets(results: Results) -> int:
         say(f"requests failed: {where}")
     for error in results.errors:
         say(f"did not reach its end: {error}")
-    return 1 if failed or results.errors else 0
+    ours = [name for name in results.figures.get("left_out", {}) if name.startswith(OURS)]
+    return 1 if failed or results.errors or ours else 0
 
 
 if __name__ == "__main__":
