@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from psm_predictor.batch.baskets import Grouping
@@ -53,6 +53,9 @@ def told(ids: list[int | str | None]) -> dict[int, tuple[list[int], bool]]:
 
 
 @given(steps=LINES, cuts=st.lists(st.integers(0, 40), max_size=8))
+@example(steps=[0, None, 1, MALFORMED, 1], cuts=[])
+@example(steps=[0, None, 1, MALFORMED, 1], cuts=[1, 2, 3, 4])
+@example(steps=[0] * 20, cuts=[3, 6, 9])
 def test_baskets_do_not_depend_on_where_pieces_end(steps: list[int | str | None], cuts: list[int]) -> None:
     """Each basket once, with all of its lines; refused if too long, or beside a line that is nobody's."""
     ids = ids_of(steps)
@@ -60,7 +63,9 @@ def test_baskets_do_not_depend_on_where_pieces_end(steps: list[int | str | None]
     found: dict[int, tuple[list[int], bool]] = {}
     orphans: list[int] = []
     rows_read = 0
-    for baskets in Grouping(LIMIT, is_sorted=True).baskets(pieces(ids, cuts)):
+    grouping = Grouping(LIMIT, is_sorted=True)
+    for baskets in grouping.baskets(pieces(ids, cuts)):
+        assert grouping._open is None or len(grouping._open.ids) <= LIMIT + 1
         orphans += [line.row for line in baskets.refused]
         rows_read += baskets.rows_read
         for number, basket in enumerate(baskets.ids.tolist()):

@@ -86,6 +86,13 @@ def test_numbers_of_a_csv_are_judged_one_by_one(values: list[str | None]) -> Non
             assert number == float(value or "nan")
 
 
+def test_what_only_python_takes_for_a_number_is_none() -> None:
+    """Underscores and the digits of other scripts."""
+    rule = Rule.of("spend", FEATURE_SCHEMA["properties"]["spend"], required=True)
+
+    assert rule.numbers(pa.array(["1_0", "٣", " 3 ", "0x1", "1e2"]))[1].tolist() == [True, True, False, True, False]
+
+
 def test_nan_is_no_value() -> None:
     """Where JSON says null, tables of numbers often say NaN."""
     optional = Rule.of("shop_hour", FEATURE_SCHEMA["properties"]["shop_hour"], required=False)

@@ -24,8 +24,8 @@ CSV_SUFFIXES: Final = (".csv", ".csv.gz")
 PIECE_ROWS: Final = 8_192
 """Rows of Parquet at a time: 40 features of them are 3 MiB, and one call of the model is worth its overhead."""
 
-_BUFFER_BYTES: Final = 1024 * 1024
-"""Of a column of Parquet at a time; without it a whole row group is read."""
+_BUFFER_BYTES: Final = 64 * 1024
+"""Of each column of Parquet at a time; without it a whole row group is read."""
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 """Of CSV at a time; no line may be longer."""
