@@ -189,6 +189,7 @@ class Worker:
                 "version": package.version,
                 "arn": package.arn,
                 "sha256": package.sha256,
+                "engine": model.engine.name,
                 "seconds": round(seconds, 3),
             },
         )

@@ -37,6 +37,7 @@ def test_trees_are_answered_by_the_kernel_and_nothing_else_is_loaded(tmp_path: P
     with serving(environment(artifact, tmp_path)) as (process, client):
         ask(client, artifact.manifest)
 
+        assert process.wait_for_log("ready")["engine"] == "trees"
         assert "engines/libtrees.so" in libraries(process)
         assert not any(f"/{name}/" in libraries(process) for name in ("onnxruntime", "sklearn", "scipy", "pandas"))
 
@@ -56,6 +57,7 @@ def test_another_engine_gives_the_same_answers(
     with serving(environment(artifact, tmp_path, **settings)) as (process, client):
         answers = ask(client, artifact.manifest)
 
+        assert process.wait_for_log("ready")["engine"] == settings["PSM_ENGINE"]
         assert f"/{library}/" in libraries(process)
         assert "engines/libtrees.so" not in libraries(process)
     for answered, row in zip(answers, artifact.manifest.golden, strict=True):
