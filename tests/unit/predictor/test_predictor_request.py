@@ -1,6 +1,7 @@
 """What POST /predict takes, and that its decoder, its findings and its OpenAPI description say the same."""
 
 import json
+import math
 from functools import cache
 from typing import Any
 
@@ -285,6 +286,33 @@ def check_agreement(path: str, document: Any) -> None:
 def test_the_hot_route_takes_exactly_what_openapi_says(document: Any) -> None:
     """The decoder is compiled from the documented schema; two other validators of the same schema must agree."""
     check_agreement("/predict", document)
+
+
+def edges(schema: dict[str, Any]) -> list[Any]:
+    """Values at the bounds of a schema and just beyond them."""
+    if "anyOf" in schema:
+        return [value for option in schema["anyOf"] for value in edges(option)]
+    found: list[Any] = [None, True, "", "x"]
+    for bound, towards in (("minimum", -math.inf), ("maximum", math.inf), ("exclusiveMinimum", math.inf)):
+        if bound in schema:
+            found += [schema[bound], math.nextafter(schema[bound], towards), schema[bound] + 0.5]
+    if "maxLength" in schema:
+        found += ["x" * schema["maxLength"], "x" * (schema["maxLength"] + 1)]
+    return [*found, *schema.get("enum", [])]
+
+
+def test_bounds_are_exactly_those_that_openapi_says() -> None:
+    """Of every feature as a field and in a list of values, and of every column of a till line."""
+    schemas = described(LIMITS)["components"]["schemas"]
+    row = good_row()
+    for place, (name, schema) in enumerate(schemas["Instance"]["properties"].items()):
+        for value in edges(schema):
+            check_agreement("/predict", {**good_instance(), name: value})
+        for value in edges(schemas["InvocationList"]["items"]["anyOf"][1]["prefixItems"][place]):
+            check_agreement("/invocations", [[*row[:place], value, *row[place + 1 :]]])
+    for name, schema in schemas["Lines"]["properties"]["lines"]["items"]["properties"].items():
+        for value in edges(schema):
+            check_agreement("/predict", {"lines": [{**one_line(), name: value}]})
 
 
 def good_row() -> list[Any]:

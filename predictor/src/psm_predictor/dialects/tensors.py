@@ -120,7 +120,7 @@ class Tensor:
             rows: list[list[Any]] = nested(raw)
         except msgspec.ValidationError as err:
             raise self.wrong(f"has data that is not {self.datatype}: {err}") from err
-        if [len(rows)] != self.shape[:1] or any([len(row)] != self.shape[1:] for row in rows):
+        if any([len(row)] != self.shape[1:] for row in rows):
             raise self.wrong(f"has data nested otherwise than its shape {self.shape}")
         return list(chain.from_iterable(rows))
 
