@@ -5,11 +5,11 @@ Used by the decoders of every dialect that names or lists features in JSON or CS
 
 import struct
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from psm_contract.manifest import Feature
 from psm_predictor.model import Matrix
@@ -29,7 +29,6 @@ class RowWriter:
     def __init__(self, features: tuple[Feature, ...], count_unknown: CountUnknown) -> None:
         self._count_unknown = count_unknown
         self._columns = len(features)
-        self._values = attrgetter(*(feature.name for feature in features)) if len(features) > 1 else _astuple
         self._pack = struct.Struct(f"={len(features)}f").pack_into
         self._defaults = [encoded_default(feature) for feature in features]
         self._categories = [
@@ -49,7 +48,7 @@ class RowWriter:
 
     def write(self, buffer: memoryview, offset: int, basket: Basket) -> None:
         """Writes one basket's row at the byte offset."""
-        row = list(basket if type(basket) is tuple else self._values(basket))
+        row = list(basket if isinstance(basket, tuple) else astuple(basket))
         for column, codes, other, source in self._categories:
             code = codes.get(row[column])
             if code is None:
@@ -71,10 +70,6 @@ def word_codes(feature: Feature) -> dict[str | float | None, int]:
     if feature.default is not None:
         codes[None] = codes[feature.default]
     return codes
-
-
-def _astuple(basket: Any) -> tuple[Any, ...]:
-    return msgspec.structs.astuple(basket)
 
 
 def encoded_default(feature: Feature) -> float:
