@@ -194,6 +194,14 @@ def test_a_whole_head_over_the_limit_is_431(process: PredictorProcess, padding: 
     assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(431, "close")]
 
 
+def test_a_head_over_the_limit_behind_another_request_is_not_answered(process: PredictorProcess) -> None:
+    """In the same packet; the first request gets its answer, then the connection ends."""
+    with process.connect() as connection:
+        connection.sendall(REQUEST + b"GET /healthz HTTP/1.1\r\nx: " + b"y" * HEADER_LIMIT + b"\r\n\r\n")
+
+        assert [answer.status for answer in answers_until_closed(connection)] == [200]
+
+
 def test_a_head_just_within_the_limit_and_a_large_body_are_taken(process: PredictorProcess) -> None:
     """The limit is of the head alone."""
     with process.connect() as connection:
