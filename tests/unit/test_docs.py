@@ -23,6 +23,7 @@ from psm_operator.api.status import Phase
 from psm_operator.decide.release import RULES
 from psm_operator.preflight import parser as operator_parser
 from psm_operator.settings import PREFIX, Settings, SettingsError
+from psm_predictor.batch.cli import parser as batch_parser
 from psm_training.__main__ import parser as training_parser
 
 ROOT = Path(__file__).parents[2]
@@ -92,8 +93,13 @@ def test_every_make_target_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=str)
 def test_every_subcommand_exists(page: Path) -> None:
-    """`psm-train x`, `psm-local x` and `psm-operator preflight` are what the command lines know."""
-    parsers = {"psm-train": training_parser(), "psm-local": local_cli._parser(), "bin/psm-operator": operator_parser()}
+    """`psm-train x`, `psm-local x`, `psm-predict x` and `psm-operator preflight` are what the command lines know."""
+    parsers = {
+        "psm-train": training_parser(),
+        "psm-local": local_cli._parser(),
+        "psm-predict": batch_parser(),
+        "bin/psm-operator": operator_parser(),
+    }
     for program, parser in parsers.items():
         named = set(re.findall(rf"{program} ([a-z][a-z-]*)", read(page)))
         assert named <= subcommands(parser), page

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,11 @@ import pytest
 from artifacts import ArtifactFile, make_artifact
 from batch_files import answers, instances, till_lines, write
 from batch_process import TIMEOUT_S, batch, command
+from botocore.config import Config
 from predictor_process import environment, serving
 from waiting import until
 
+from psm_local.aws import AwsEndpoints
 from psm_training.gold import Gold
 from psm_training.synthetic import generate
 
@@ -300,6 +303,33 @@ def test_the_environment_of_a_pod_names_the_model(artifact: ArtifactFile, gold: 
     assert done.returncode == 0, done.stderr
     about = pq.read_schema(tmp_path / "out.parquet").metadata
     assert about[b"psm.model.sha256"].decode() == artifact.sha256
+
+
+def test_a_model_in_s3_is_fetched_and_verified(
+    artifact: ArtifactFile, gold: Gold, tmp_path: Path, s3: AwsEndpoints
+) -> None:
+    """As a serving pod does; another digest than the object's answers nothing."""
+    bucket = boto3.resource(
+        "s3",
+        endpoint_url=s3.s3_host_url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name=s3.region,
+        config=Config(s3={"addressing_style": "path"}),
+    ).Bucket("models-for-batch")
+    bucket.create()
+    bucket.put_object(Key="model.tar.gz", Body=artifact.path.read_bytes())
+    source = write(tmp_path / "in.parquet", instances(artifact, gold))
+    environ = {**s3.environment(), "PSM_CACHE_DIR": str(tmp_path / "cache")}
+    url = f"s3://{bucket.name}/model.tar.gz"
+
+    run = batch(artifact, source, tmp_path / "out.parquet", "--model", url, **environ)
+    other = batch(artifact, source, tmp_path / "other.parquet", "--model", url, "--sha256", "0" * 64, **environ)
+
+    assert (run.code, run.summary["answered"]) == (0, BASKETS), run.told
+    assert (other.code, other.output.exists()) == (65, False)
+    bucket.objects.delete()
+    bucket.delete()
 
 
 @pytest.mark.parametrize(
