@@ -1,6 +1,8 @@
 """Drift, feedback and the prediction log of a running predictor."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from predictor_process import VERSION, PredictorProcess, environment, metrics_of
 from psm_contract.drift import LEAST_BASKETS
 from psm_contract.schema import CLASSES
 from psm_predictor.golden import golden_instance
+from psm_predictor.live.prediction_log import MOST_WAITING
 from psm_training.live_predictions import join, read_labels
 
 
@@ -244,6 +247,25 @@ def test_the_log_has_every_prediction_and_no_basket(artifact: ArtifactFile, tmp_
     joined = join([log], read_labels([log], "price-sensitivity"), group="price-sensitivity", version=None)
     assert (joined.version, joined.counts["matched"], joined.counts["predictions"]) == (VERSION, 1, 51)
     assert joined.first == next(e["time"] for e in logged if (e["request_id"], e["index"]) == ("many", 3))
+
+
+def test_a_stdout_that_nobody_reads_holds_up_neither_answers_nor_the_end(
+    artifact: ArtifactFile, tmp_path: Path
+) -> None:
+    """A log shipper that is stuck: predictions go on, their lines are dropped and counted, SIGTERM ends the process."""
+    environ = environment(artifact, tmp_path, PSM_PREDICTION_LOG="1")
+    body = {"instances": [basket(artifact)] * 500}
+    with subprocess.Popen([sys.executable, "-m", "psm_predictor"], env=environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        listening = json.loads(process.stdout.readline())
+        assert json.loads(process.stdout.readline())["message"] == "ready"
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening['port']}", timeout=20) as client:
+            for _ in range(MOST_WAITING // 500 + 20):
+                client.post("/predict", json=body).raise_for_status()
+            dropped = "psm_predictor_prediction_log_dropped_total"
+            waiting.until(lambda: metrics_of(client)[dropped] > 0, "lines to be dropped")
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_nothing_is_logged_of_predictions_unless_asked_for(artifact: ArtifactFile, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The live numbers of one worker: makes the observers, runs the thread that counts, writes log lines. `server` owns it.
+"""The live numbers of one worker: makes the observers, runs the thread that counts and the one that logs. `server` owns it.
 
 All state but the hot path's rings belongs to one thread, so nothing here takes a lock. An error in it is logged and
 serving goes on: numbers may be missing, predictions may not.
@@ -6,8 +6,8 @@ serving goes on: numbers may be missing, predictions may not.
 
 import asyncio
 import logging
-import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +24,10 @@ from psm_predictor.live.exposition import LiveCollector
 from psm_predictor.live.feedback import Feedback, Matcher, Result
 from psm_predictor.live.figures import figures
 from psm_predictor.live.layout import WRITERS_PER_WORKER
+from psm_predictor.live.log_thread import LogThread, Stdout
 from psm_predictor.live.memory import PredictionMemory
 from psm_predictor.live.observer import LiveObserver
-from psm_predictor.live.prediction_log import LiveLog, PredictionQueue
+from psm_predictor.live.prediction_log import FeedbackQueue, LiveLog, PredictionQueue
 from psm_predictor.live.rings import RowRing
 from psm_predictor.live.tally import Tally
 from psm_predictor.live.windows import BinWindow, LabelWindow
@@ -35,6 +36,8 @@ from psm_predictor.settings import LiveSettings, PackageRef
 _LOG: Final = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 _EMF_S: Final = 60.0
+_CLOSE_S: Final = 2.0
+"""Part of what a pod's grace period leaves after drain and shutdown (5 of 30 s)."""
 
 INLINE: Final = 0
 BATCH: Final = 1
@@ -49,7 +52,7 @@ class _OfModel:
     drift: Drift
     rows: tuple[RowRing, RowRing]
     tally: Tally
-    log: LiveLog
+    log: LogThread | None
 
 
 class Live:
@@ -74,10 +77,10 @@ class Live:
             self._memory.ring(WRITERS_PER_WORKER * seat.number + writer) for writer in range(WRITERS_PER_WORKER)
         )
         self._queues = tuple(PredictionQueue() for _ in (INLINE, BATCH)) if settings.prediction_log else ()
+        self._feedback_queue = FeedbackQueue()
         self._of_model: _OfModel | None = None
         self._emf = EmfLines(package) if settings.emf and seat.number == 0 else None
         self._next_emf_s = clock() + _EMF_S
-        self._lost_lines = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 
     def model_loaded(self, manifest: Manifest, registry: CollectorRegistry) -> None:
@@ -98,8 +101,7 @@ class Live:
             bins=BinWindow(drift.bins, settings.drift_window_s),
             labels=LabelWindow(len(classes), -(-settings.labels // self._workers), settings.labels_window_s),
         )
-        log = LiveLog(_to_stdout, classes, self._package)
-        self._of_model = _OfModel(classes, drift, rows, tally, log)
+        self._of_model = _OfModel(classes, drift, rows, tally, self._log_thread(classes) if self._queues else None)
         registry.register(LiveCollector(self._seat.block, drift, classes))
 
     def observer(self, writer: int) -> LiveObserver:
@@ -124,9 +126,14 @@ class Live:
             await loop.run_in_executor(self._thread, self.tick)
 
     async def close(self) -> None:
-        """Counts and writes what is left."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.tick)
+        """Counts and writes what is left; a stdout that nobody reads does not hold up the end."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._finish)
         self._thread.shutdown(wait=False)
+
+    def _finish(self) -> None:
+        self.tick()
+        if self._of_model is not None and self._of_model.log is not None:
+            self._of_model.log.close(_CLOSE_S)
 
     def tick(self) -> None:
         """One round of counting and writing; in the thread."""
@@ -135,9 +142,8 @@ class Live:
             return
         try:
             model.tally.tick(self._clock())
-            for queue in self._queues:
-                self._lost_lines += model.log.predictions(queue.take())
-            model.tally.lost_lines(self._lost_lines + sum(queue.dropped for queue in self._queues))
+            if model.log is not None:
+                model.tally.lost_lines(model.log.lost_lines)
             self._tell_cloudwatch(model)
         except Exception:  # noqa: BLE001  # the edge of the thread: numbers may be missing, predictions may not
             _LOG.exception("counting what was answered failed; this is a bug")
@@ -149,11 +155,18 @@ class Live:
         return self._of_model
 
     def _feedback(self, items: Sequence[Feedback]) -> list[Result]:
-        model, now_s = self._loaded, self._clock()
-        results = model.tally.feedback(items, now_s)
-        if self._queues:
-            self._lost_lines += model.log.feedback(results, now_s)
+        model = self._loaded
+        results = model.tally.feedback(items, self._clock())
+        if model.log is not None:
+            self._feedback_queue.put(results)
         return results
+
+    def _log_thread(self, classes: Sequence[str]) -> LogThread:
+        give_up = threading.Event()
+        stdout = Stdout(sys.stdout.fileno(), give_up)
+        log = LogThread(LiveLog(stdout.write, classes, self._package), self._queues, self._feedback_queue, give_up)
+        log.start()
+        return log
 
     def _tell_cloudwatch(self, model: _OfModel) -> None:
         now_s = self._clock()
@@ -166,8 +179,3 @@ class Live:
 
 _EMF: Final = logging.getLogger("psm_predictor.live.emf")
 _EMF.setLevel(logging.INFO)  # asked for by PSM_EMF, whatever the level of the other logs
-
-
-def _to_stdout(piece: bytes) -> None:
-    """Beside the log's own handler, which flushes each line: no line is torn."""
-    os.write(sys.stdout.fileno(), piece)

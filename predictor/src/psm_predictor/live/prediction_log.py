@@ -1,7 +1,7 @@
 """Predictions and feedback as log lines, for `psm-train evaluate-live`: request id, answer, version, time; never a basket.
 
-The hot path puts a tuple into a queue; the thread of `live` encodes and writes. A queue that nobody empties fast enough
-drops what is new, and that is counted.
+Whoever has something to log puts a tuple into a queue of its own; a thread encodes and writes. A queue that is not
+emptied fast enough, as when nobody reads stdout, drops what is new, and that is counted.
 """
 
 import datetime as dt
@@ -9,7 +9,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -18,47 +18,68 @@ from psm_predictor.model import Matrix
 from psm_predictor.settings import PackageRef
 
 Write = Callable[[bytes], object]
+Clock = Callable[[], float]
+Entry = TypeVar("Entry")
 
 MOST_WAITING: Final = 50_000
-"""Baskets in a queue, some 15 MB; they wait for a second unless stdout is stuck."""
+"""Lines in a queue, some 15 MB; they wait for a fraction of a second unless stdout is stuck."""
 
 PREDICTION: Final = "prediction"
 FEEDBACK: Final = "feedback"
 _LOGGER: Final = "psm_predictor.live"
 
-Waiting = tuple[float, str, list[int], list[list[float]]]
+Answered = tuple[float, str, list[int], list[list[float]]]
+"""When, request id, labels, probabilities."""
+
+Labelled = tuple[float, Sequence[Result]]
+"""When, and what became of the feedback."""
 
 
-class PredictionQueue:
-    """One writer's predictions on their way to the log."""
+class _Queue(Generic[Entry]):
+    """One writer puts, the log's thread takes; nobody waits."""
 
-    def __init__(self, most: int = MOST_WAITING, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, most: int = MOST_WAITING, clock: Clock = time.time) -> None:
         self._most = most
         self._clock = clock
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[tuple[int, Entry]] = deque()
         self._put = 0
         self._taken = 0
-        self._dropped = 0
+        self.dropped = 0
+
+    def _add(self, lines: int, entry: Entry) -> None:
+        self._waiting.append((lines, entry))
+        self._put += lines
+
+    def _has_room(self, lines: int) -> bool:
+        if self._put - self._taken + lines <= self._most:
+            return True
+        self.dropped += lines
+        return False
+
+    def take(self) -> Iterator[Entry]:
+        """What waits, oldest first."""
+        while self._waiting:
+            lines, entry = self._waiting.popleft()
+            yield entry
+            self._taken += lines
+
+
+class PredictionQueue(_Queue[Answered]):
+    """One answerer's predictions on their way to the log."""
 
     def put(self, request_id: str, labels: Sequence[int], probabilities: Matrix) -> None:
         """One request."""
-        if self._put - self._taken + len(labels) > self._most:
-            self._dropped += len(labels)
-            return
-        self._waiting.append((self._clock(), request_id, list(labels), probabilities.tolist()))
-        self._put += len(labels)
+        if self._has_room(len(labels)):
+            self._add(len(labels), (self._clock(), request_id, list(labels), probabilities.tolist()))
 
-    def take(self) -> Iterator[Waiting]:
-        """What waits, oldest first."""
-        while self._waiting:
-            entry = self._waiting.popleft()
-            self._taken += len(entry[2])
-            yield entry
 
-    @property
-    def dropped(self) -> int:
-        """Baskets that were not kept, since the start."""
-        return self._dropped
+class FeedbackQueue(_Queue[Labelled]):
+    """Feedback on its way to the log."""
+
+    def put(self, results: Sequence[Result]) -> None:
+        """What came in one body."""
+        if self._has_room(len(results)):
+            self._add(len(results), (self._clock(), results))
 
 
 class LiveLog:
@@ -71,23 +92,13 @@ class LiveLog:
         self._version = package.version
         self._encode = msgspec.json.Encoder().encode
 
-    def predictions(self, waiting: Iterable[Waiting]) -> int:
-        """Writes predictions; how many were lost."""
-        return self._lines(line for entry in waiting for line in self._predictions(*entry))
+    def predictions(self, waiting: Iterable[Answered]) -> None:
+        """Writes predictions; raises OSError if they cannot be written."""
+        self._lines(line for entry in waiting for line in self._predictions(*entry))
 
-    def feedback(self, results: Iterable[Result], now_s: float) -> int:
-        """Writes feedback; how many items were lost."""
-        head = self._head(now_s, FEEDBACK)
-        return self._lines(
-            {
-                **head,
-                "request_id": result.item.request_id,
-                "index": result.item.index or 0,
-                "label": result.item.label,
-                "outcome": result.outcome.word,
-            }
-            for result in results
-        )
+    def feedback(self, waiting: Iterable[Labelled]) -> None:
+        """Writes feedback; raises OSError if it cannot be written."""
+        self._lines(line for entry in waiting for line in self._feedback(*entry))
 
     def _predictions(
         self, at_s: float, request_id: str, labels: list[int], probabilities: list[list[float]]
@@ -103,25 +114,25 @@ class LiveLog:
                 "model_version": self._version,
             }
 
+    def _feedback(self, at_s: float, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+        head = self._head(at_s, FEEDBACK)
+        for result in results:
+            item = result.item
+            found = {"request_id": item.request_id, "index": item.index or 0, "label": item.label}
+            yield {**head, **found, "outcome": result.outcome.word}
+
     def _head(self, at_s: float, message: str) -> dict[str, Any]:
         moment = dt.datetime.fromtimestamp(at_s, tz=dt.UTC).isoformat(timespec="milliseconds")
         return {"time": moment, "level": "info", "logger": _LOGGER, "message": message, "group": self._group}
 
-    def _lines(self, documents: Iterable[dict[str, Any]]) -> int:
+    def _lines(self, documents: Iterable[dict[str, Any]]) -> None:
         """Workers share one pipe: what is written in one piece of at most PIPE_BUF bytes is not torn by another's."""
-        lost, piece, lines = 0, b"", 0
+        piece = b""
         for document in documents:
             line = self._encode(document) + b"\n"
-            if piece and len(piece) + len(line) > select.PIPE_BUF:
-                lost += self._piece(piece, lines)
-                piece, lines = b"", 0
+            if len(piece) + len(line) > select.PIPE_BUF:
+                self._write(piece)
+                piece = b""
             piece += line
-            lines += 1
-        return lost + (self._piece(piece, lines) if piece else 0)
-
-    def _piece(self, piece: bytes, lines: int) -> int:
-        try:
+        if piece:
             self._write(piece)
-        except OSError:  # nobody reads stdout any more; serving goes on
-            return lines
-        return 0
