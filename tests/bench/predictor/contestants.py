@@ -181,7 +181,11 @@ CONTESTANTS: Final = (
         path="/",
         venv="ray",
         command=("{bin}/python", "{servers}/ray_sklearn.py", "{port}", f"{{subject}}/{PIPELINE}"),
-        variables={"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": "{scratch}"},
+        variables={
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_TMPDIR": "{scratch}",
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # or it would run its workers in the environment of the bench
+        },
     ),
     Contestant(
         name="tutorial",

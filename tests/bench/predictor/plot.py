@@ -44,7 +44,7 @@ def _bars(axes: Any, title: str, values: dict[str, float]) -> None:
     axes.set_xscale("log")
     bars = axes.barh(list(values), list(values.values()), color=[_colour(name) for name in values])
     axes.bar_label(bars, labels=[f"{value:,.0f}" for value in values.values()], padding=3)
-    axes.set_xlim(right=max(values.values()) * _ROOM_FOR_NUMBERS)
+    axes.set_xlim(min(values.values()) / 2, max(values.values()) * _ROOM_FOR_NUMBERS)
 
 
 def _colour(name: str) -> str:

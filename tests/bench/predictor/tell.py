@@ -22,6 +22,8 @@ def tables(results: dict[str, Any]) -> str:
     figures = Figures(results)
     model = results["model"]
     lines = [
+        "![Requests per second and CPU per request](img/bench-predictor.svg)",
+        "",
         measured_on(results["machine"]),
         f"The forest has {model['trees']} trees with {model['leaves']:,} leaves on {model['features']} features.",
         f"Medians of {results['repeat']} interleaved repetitions of {results['seconds']} s per point.",
@@ -39,10 +41,9 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _left_out(results: dict[str, Any]) -> list[str]:
-    left_out: dict[str, str] = results.get("left_out", {})
-    return (
-        ["", *(f"Left out: {name}: {why.splitlines()[0][:200]}" for name, why in left_out.items())] if left_out else []
-    )
+    """Names alone: the reasons speak of this machine."""
+    names = ", ".join(results.get("left_out", ()))
+    return ["", f"Left out, for the reasons in `build/bench/predictor.json`: {names}."] if names else []
 
 
 def _entry(server: str, results: dict[str, Any]) -> dict[str, Any]:

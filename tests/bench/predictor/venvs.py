@@ -34,12 +34,12 @@ def python_of(name: str) -> Path:
 
 
 def version_of(name: str) -> str:
-    """The version of the package that a peer's environment is named after; empty for this repository's own."""
+    """The package that a peer's environment is made for, and its version; empty for this repository's own."""
     if not name:
         return ""
     package = _PACKAGES.get(name, name)
     lines = (REQUIREMENTS / f"{name}.txt").read_text().splitlines()
-    return next(line.partition("==")[2].split()[0] for line in lines if line.startswith(f"{package}=="))
+    return next(line.replace("==", " ").strip() for line in lines if line.startswith(f"{package}=="))
 
 
 def _uv(*arguments: str) -> None:
