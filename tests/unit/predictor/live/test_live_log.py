@@ -2,21 +2,28 @@
 
 import fcntl
 import json
+import mmap
 import os
 import select
 import termios
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import waiting
+from artifacts import make_artifact
 from live_pod import PACKAGE, probabilities
+from prometheus_client import CollectorRegistry
 
 from psm_contract.schema import CLASSES
+from psm_predictor.counters import CounterBlock, Seat
 from psm_predictor.live.feedback import Feedback, Result
-from psm_predictor.live.layout import Outcome
+from psm_predictor.live.layout import Outcome, memory_bytes
+from psm_predictor.live.live import INLINE, Live
 from psm_predictor.live.log_thread import LogThread, Stdout
 from psm_predictor.live.prediction_log import FeedbackQueue, LiveLog, PredictionQueue
+from psm_predictor.settings import LiveSettings
 
 
 def test_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
@@ -94,9 +101,23 @@ def test_what_waits_at_the_end_is_written(tmp_path: Path) -> None:
         queue.put("many", [0] * 3000, probabilities(3000))
         feedback.put([Result(Feedback(request_id="many", label="LA", index=7), Outcome.COUNTED)])
         thread.close(20)
+        assert not thread.is_alive()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["index"] for line in lines] == [*range(3000), 7]
     assert (lines[-1]["message"], lines[-1]["outcome"], thread.lost_lines) == ("feedback", "counted", 0)
+
+
+async def test_a_worker_that_ends_writes_what_waits(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not a round later: there is none."""
+    manifest = make_artifact(tmp_path).manifest
+    seat = Seat(CounterBlock(2), mmap.mmap(-1, memory_bytes(3, 100)), 0)
+    live = Live(LiveSettings(remembered=100, prediction_log=True), PACKAGE, seat, workers=1)
+    live.model_loaded(manifest, CollectorRegistry())
+    rows = np.zeros((1, len(manifest.features)), dtype=np.float32)
+    live.observer(INLINE).answered(rows, probabilities(1), [2], "the last")
+    await live.close()
+    (line,) = capfd.readouterr().out.splitlines()
+    assert (json.loads(line)["request_id"], json.loads(line)["label"]) == ("the last", "UM")
 
 
 def test_a_stdout_that_is_closed_ends_the_log_and_nothing_else() -> None:
