@@ -52,9 +52,7 @@ def verify(fetched: FetchedArtifact, limits: ArchiveLimits, *, keep_joblib: bool
         )
     archive = read_archive(fetched.path, limits, _KEPT | {JOBLIB} if keep_joblib else _KEPT)
     if archive.sha256 != fetched.expected_sha256:
-        raise ArtifactError(
-            Reason.DIGEST_MISMATCH, f"{fetched.path} was changed while it was read; start again"
-        )
+        raise ArtifactError(Reason.DIGEST_MISMATCH, f"{fetched.path} was changed while it was read; start again")
     manifest = _manifest(archive.members)
     _check_digests(archive.members, manifest)
     return VerifiedArtifact(
