@@ -113,6 +113,7 @@ class PredictorApp(FastAPI):
             else:
                 await self._refuse(refusal, watched)
         finally:
+            self._hot.leave()  # else the gauge would go on counting a scrape that met the end of a hot request
             seconds = perf_counter() - started
             route = route_number(path)
             self._recorder.request(route, status, seconds)

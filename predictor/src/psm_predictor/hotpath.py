@@ -115,11 +115,15 @@ class HotRoute:
             outcome = await self._respond(dialect, scope, receive, send)
         finally:
             seconds = perf_counter() - started
-            self._in_flight.leave()
-            self._recorder.in_flight(self._in_flight.count())
+            self.leave()
             self._recorder.request(dialect.route, outcome.status, seconds)
             if self._log.wants(outcome.status):
                 self._log_request(dialect, scope, outcome, seconds)
+
+    def leave(self) -> None:
+        """The request that runs now, hot or cold, is answered."""
+        self._in_flight.leave()
+        self._recorder.in_flight(self._in_flight.count())
 
     async def _respond(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> Outcome:
         headers: dict[bytes, bytes] = dict(scope["headers"])
