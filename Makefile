@@ -84,7 +84,7 @@ CRS ?= 100,500,1000,2000
 CHURN_MINUTES ?= 30
 SERVERS ?= all
 ENGINES ?= all
-SECONDS ?= 4
+SECONDS ?= 3
 REPEAT ?= 3
 
 .PHONY: bench-predictor

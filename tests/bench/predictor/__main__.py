@@ -68,7 +68,7 @@ def options() -> Options:
     for what, all_ in (("servers", CONTESTANTS), ("engines", ENGINES)):
         names = ", ".join(one.name for one in all_)
         parser.add_argument(f"--{what}", default="all", help=f"some of {names}, separated by commas; all; none")
-    parser.add_argument("--seconds", type=int, default=4, help="at each point (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=3, help="at each point (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
