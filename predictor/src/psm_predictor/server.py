@@ -59,14 +59,15 @@ class _Server(uvicorn.Server):
 class _TasksInFlight:
     """Counts uvicorn's request tasks: those that wait for the event loop too, not only the one that runs."""
 
-    def __init__(self, tasks: set["asyncio.Task[None]"]) -> None:
+    def __init__(self, tasks: set["asyncio.Task[None]"], loop: asyncio.AbstractEventLoop) -> None:
         self._tasks = tasks
+        self._loop = loop
 
     def count(self) -> int:
         return len(self._tasks)
 
     def leave(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)  # to find the running one costs Python 3.11 a system call
         if task is not None:
             self._tasks.discard(task)
 
@@ -93,7 +94,7 @@ class Worker:
             self._lifecycle,
             settings.requests,
             self._recorder,
-            _TasksInFlight(tasks),
+            _TasksInFlight(tasks, asyncio.get_running_loop()),
             guard=self._guard,
             log=self._log,
         )
