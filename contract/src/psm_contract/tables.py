@@ -167,7 +167,7 @@ class Tables:
             "price_spread": (nodes,),
             "encoding": (nodes, 2),
             "effect": (nodes, 2),
-            "zone_effect": (int(self.level_ends[ZONE_LEVELS[-1]] - self.level_ends[0]), ZONES, 2),
+            "zone_effect": (int(self.level_ends[ZONE_LEVELS[-1]]) - int(self.level_ends[0]), ZONES, 2),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:

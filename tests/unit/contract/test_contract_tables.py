@@ -67,6 +67,7 @@ def test_products_carry_no_price_of_their_own(tables: Tables) -> None:
         (lambda a: a.update(parent=a["parent"].astype(float)), "parent has type float64"),
         (lambda a: a.update(defaults=np.float64(1)), "defaults has type float64 and 0 dimensions"),
         (lambda a: a.update(level_ends=a["level_ends"][:3]), "level_ends .* has another shape"),
+        (lambda a: a.update(level_ends=np.r_[a["level_ends"][:1], np.full(3, -(2**63))]), "zone_effect has shape"),
         (lambda a: a.update(level_ends=a["level_ends"] - a["level_ends"][0] - 1), "level_ends .* has another shape"),
         (lambda a: a.update(vocabulary_ends=a["vocabulary_ends"][:-1]), "vocabulary_ends .* does not cover"),
         (lambda a: a.update(vocabulary_ends=a["vocabulary_ends"] * 0), "vocabulary_ends .* does not cover"),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -28,14 +28,35 @@ EXIT_SOME_REFUSED: Final = 3
 _MEBIBYTE: Final = 1024 * 1024
 
 
+class Termination:
+    """SIGTERM ends a run as an interruption does, so that no half-written file is left behind.
+
+    An exception that comes while a library calls back into Python may be lost there; the run asks again after each piece.
+    """
+
+    def __init__(self) -> None:
+        self._has_come = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal's handler."""
+        self._has_come = True
+        self.check()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the signal has come."""
+        if self._has_come:
+            raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; the exit code."""
     given = parser().parse_args(arguments)
     if find_spec("pyarrow") is None:
         return _fail("pyarrow is not installed; install psm-predictor[batch]", EXIT_FAILED)
-    signal.signal(signal.SIGTERM, _end)
+    termination = Termination()
+    signal.signal(signal.SIGTERM, termination)
     try:
-        return _batch(given)
+        return _batch(given, termination)
     except SettingsError as err:
         return _fail(f"{err}; --model and --sha256 stand for PSM_MODEL_DATA_URL and PSM_MODEL_SHA256", EXIT_USAGE)
     except ArtifactError as err:
@@ -73,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _batch(given: argparse.Namespace) -> int:
+def _batch(given: argparse.Namespace, termination: Termination) -> int:
     import pyarrow as pa  # noqa: PLC0415  # 0.1 s, not for --help
 
     from psm_predictor.batch.run import Job, run  # noqa: PLC0415  # as above
@@ -92,7 +113,7 @@ def _batch(given: argparse.Namespace) -> int:
     )
     pa.set_memory_pool(pa.system_memory_pool())  # 40 MB less than Arrow's own, and no slower here
     model = load_model(settings)
-    summary = run(job, model)
+    summary = run(job, model, go_on=termination.check)
     sys.stderr.write(f"{_told(summary, given.output, refused)}\n")
     sys.stdout.write(f"{msgspec.json.encode({**asdict(summary), 'peak_rss_bytes': peak_rss_bytes()}).decode()}\n")
     return EXIT_SOME_REFUSED if summary.refused else EXIT_OK
@@ -120,11 +141,6 @@ def peak_rss_bytes() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM: leave as an interrupted run does, so that no half-written file is left behind."""
-    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: int) -> int:

@@ -69,8 +69,21 @@ class Summary:
     seconds: float
 
 
-def run(job: Job, model: Model, say: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> Summary:
+def run(
+    job: Job,
+    model: Model,
+    say: TextIO = sys.stderr,
+    clock: Callable[[], float] = time.monotonic,
+    go_on: Callable[[], None] = lambda: None,
+) -> Summary:
     """Answers the whole file; both outputs appear at the end, complete.
+
+    Args:
+        job: What to do.
+        model: Which answers.
+        say: Where progress goes.
+        clock: In seconds.
+        go_on: Called after each piece; what it raises ends the run.
 
     Raises:
         InputError: The input is not what it should be; nothing was written.
@@ -95,6 +108,7 @@ def run(job: Job, model: Model, say: TextIO = sys.stderr, clock: Callable[[], fl
             rows, refused = rows + chunk.rows_read, refused + len(chunk.refused)
             unknown += chunk.unknown
             progress.advance(chunk.rows_read, len(chunk.refused))
+            go_on()
         output.commit()
     progress.clear()
     return Summary(
