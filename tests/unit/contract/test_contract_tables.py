@@ -75,7 +75,8 @@ def test_products_carry_no_price_of_their_own(tables: Tables) -> None:
     ids=[
         "missing array", "extra array", "short prices", "missing zone", "parents upside down", "no spread",
         "levels upside down", "pickled codes", "no number", "parents that are no whole numbers", "a single default",
-        "a level missing", "a level of less than nothing", "a vocabulary missing", "vocabularies without words",
+        "a level missing", "levels beyond reckoning", "a level of less than nothing", "a vocabulary missing",
+        "vocabularies without words",
     ],
 )  # fmt: skip
 def test_tables_that_do_not_fit_are_refused(tables: Tables, change: Any, message: str) -> None:
