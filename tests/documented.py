@@ -48,7 +48,8 @@ def _plain(schema: Schema, components: dict[str, Schema]) -> Any:
         case "array":
             return list[_type(schema["items"], components)]  # type: ignore[misc]  # a type made at run time
         case "integer":
-            return Annotated[float, pydantic.Field(strict=True, multiple_of=1)]
+            # multiple_of takes what is nearly a whole number, such as 1e-300
+            return Annotated[float, pydantic.Field(strict=True), pydantic.AfterValidator(_whole)]
         case "number":
             return Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
         case "string":
@@ -57,6 +58,12 @@ def _plain(schema: Schema, components: dict[str, Schema]) -> Any:
             return None
         case kind:
             raise ValueError(f"no type for {kind!r}")
+
+
+def _whole(value: float) -> float:
+    if not value.is_integer():
+        raise ValueError(f"{value} is no whole number")
+    return value
 
 
 def _object(schema: Schema, components: dict[str, Schema]) -> Any:
