@@ -105,8 +105,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         for ref in sorted(refs):
             queue.add(ref)
 
-    registry = SageMakerRegistry(clients, clock=clock)
-    polls = SharedPolls(registry, timer=timer, metrics=telemetry, on_poll=on_poll)
+    polls = SharedPolls(SageMakerRegistry(clients, clock=clock), timer=timer, metrics=telemetry, on_poll=on_poll)
     deps = Deps(
         cluster=cluster,
         polls=polls,

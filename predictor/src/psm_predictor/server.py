@@ -109,26 +109,27 @@ class Worker:
             guard=self._guard,
             log=self._log,
         )
-        self._server = _Server(
-            uvicorn.Config(
-                self._app,
-                loop="uvloop",
-                http=protocol_class(
-                    Rules(settings.connections, settings.requests.body_timeout_s, self._recorder.rejected)
-                ),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=server.keep_alive_s,
-                timeout_graceful_shutdown=server.shutdown_timeout_s,
-                callback_notify=self._every_second,
-                timeout_notify=0,
-            )
-        )
+        self._server = _Server(self._config())
         self._server.server_state.tasks = tasks
+
+    def _config(self) -> uvicorn.Config:
+        settings = self._settings
+        rules = Rules(settings.connections, settings.requests.body_timeout_s, self._recorder.rejected)
+        return uvicorn.Config(
+            self._app,
+            loop="uvloop",
+            http=protocol_class(rules),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.server.keep_alive_s,
+            timeout_graceful_shutdown=settings.server.shutdown_timeout_s,
+            callback_notify=self._every_second,
+            timeout_notify=0,
+        )
 
     async def run(self, listener: socket.socket) -> int:
         """Serves until the process is told to stop; the exit code.

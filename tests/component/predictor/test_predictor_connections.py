@@ -7,8 +7,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from artifacts import ArtifactFile, make_artifact
-from predictor_process import PredictorProcess, environment, metrics_of, serving
+from predictor_process import PredictorProcess, metrics_of
 from raw_http import answers_until_closed, is_closed, read_answer
 from waiting import until
 
@@ -18,37 +17,16 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
-    return make_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def server(
-    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
+def variables() -> dict[str, str]:
     """Short of everything, so that the tests need not wait."""
-    environ = environment(
-        artifact,
-        tmp_path_factory.mktemp("run"),
-        PSM_MAX_HEADER_BYTES=str(HEADER_LIMIT),
-        PSM_MAX_CONNECTIONS=str(CONNECTIONS),
-        PSM_HEADER_TIMEOUT_S="1",
-        PSM_BODY_TIMEOUT_S="1",
-        PSM_SEND_TIMEOUT_S="2",
-        PSM_KEEP_ALIVE_S="2",
-    )
-    with serving(environ) as pair:
-        yield pair
-
-
-@pytest.fixture
-def process(server: tuple[PredictorProcess, httpx.Client]) -> PredictorProcess:
-    return server[0]
-
-
-@pytest.fixture
-def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
-    return server[1]
+    return {
+        "PSM_MAX_HEADER_BYTES": str(HEADER_LIMIT),
+        "PSM_MAX_CONNECTIONS": str(CONNECTIONS),
+        "PSM_HEADER_TIMEOUT_S": "1",
+        "PSM_BODY_TIMEOUT_S": "1",
+        "PSM_SEND_TIMEOUT_S": "2",
+        "PSM_KEEP_ALIVE_S": "2",
+    }
 
 
 def rejected(client: httpx.Client, kind: str) -> float:

@@ -1,7 +1,6 @@
 """POST /predict?explain=true on a running predictor."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
 
 
 @pytest.fixture(scope="module")
-def server(
-    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
-    """One ready process for the tests of this file."""
-    environ = environment(artifact, tmp_path_factory.mktemp("run"), PSM_ROOT_PATH="/models/price")
-    with serving(environ) as pair:
-        yield pair
-
-
-@pytest.fixture
-def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
-    return server[1]
+def variables() -> dict[str, str]:
+    return {"PSM_ROOT_PATH": "/models/price"}
 
 
 @pytest.fixture(scope="module")

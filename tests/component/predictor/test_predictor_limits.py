@@ -2,14 +2,13 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
-from artifacts import ArtifactFile, make_artifact
-from predictor_process import PredictorProcess, environment, metrics_of, serving
+from artifacts import ArtifactFile
+from predictor_process import PredictorProcess, metrics_of
 
 BODY_LIMIT = 4000
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -17,34 +16,13 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
-    return make_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def server(
-    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
-    environ = environment(
-        artifact,
-        tmp_path_factory.mktemp("run"),
-        PSM_MAX_BODY_BYTES=str(BODY_LIMIT),
-        PSM_MAX_IN_FLIGHT="3",
-        PSM_MAX_IN_FLIGHT_BYTES="7000",
-        PSM_BODY_TIMEOUT_S="3",
-    )
-    with serving(environ) as pair:
-        yield pair
-
-
-@pytest.fixture
-def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
-    return server[1]
-
-
-@pytest.fixture
-def process(server: tuple[PredictorProcess, httpx.Client]) -> PredictorProcess:
-    return server[0]
+def variables() -> dict[str, str]:
+    return {
+        "PSM_MAX_BODY_BYTES": str(BODY_LIMIT),
+        "PSM_MAX_IN_FLIGHT": "3",
+        "PSM_MAX_IN_FLIGHT_BYTES": "7000",
+        "PSM_BODY_TIMEOUT_S": "3",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from artifacts import ArtifactFile, make_artifact
+from artifacts import ArtifactFile
 from bench.predictor.venvs import python_of
 from numpy.typing import NDArray
-from predictor_process import PredictorProcess, environment, metrics_of, serving
+from predictor_process import PredictorProcess, metrics_of
 from tritonclient.utils import InferenceServerException
 
 from psm_predictor.rows import word_codes
@@ -24,23 +24,8 @@ KSERVE_CLIENT = Path(__file__).with_name("kserve_client.py")
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
-    return make_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def server(
-    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
-    """One ready process for the tests of this file."""
-    environ = environment(artifact, tmp_path_factory.mktemp("run"), PSM_ROOT_PATH="/models/price")
-    with serving(environ) as pair:
-        yield pair
-
-
-@pytest.fixture
-def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
-    return server[1]
+def variables() -> dict[str, str]:
+    return {"PSM_ROOT_PATH": "/models/price"}
 
 
 @pytest.fixture

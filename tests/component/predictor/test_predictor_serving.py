@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,9 +10,9 @@ import joblib
 import numpy as np
 import onnxruntime
 import pytest
-from artifacts import ArtifactFile, make_artifact
+from artifacts import ArtifactFile
 from openapi_spec_validator import validate
-from predictor_process import ARN, PredictorProcess, environment, metrics_of, serving
+from predictor_process import ARN, PredictorProcess, metrics_of
 
 from psm_contract.features import basket_features
 from psm_contract.manifest import JOBLIB, ONNX, ONNX_INPUT, ONNX_PROBABILITIES, TABLES
@@ -22,23 +21,8 @@ from psm_training.synthetic import generate
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
-    return make_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def server(
-    artifact: ArtifactFile, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PredictorProcess, httpx.Client]]:
-    """One ready process for the tests of this file."""
-    environ = environment(artifact, tmp_path_factory.mktemp("run"), PSM_ROOT_PATH="/models/price")
-    with serving(environ) as pair:
-        yield pair
-
-
-@pytest.fixture
-def client(server: tuple[PredictorProcess, httpx.Client]) -> httpx.Client:
-    return server[1]
+def variables() -> dict[str, str]:
+    return {"PSM_ROOT_PATH": "/models/price"}
 
 
 def instance(artifact: ArtifactFile, number: int = 0) -> dict[str, Any]:
