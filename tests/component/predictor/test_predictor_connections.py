@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
@@ -101,56 +101,33 @@ def test_a_connection_in_use_is_kept(process: PredictorProcess) -> None:
             pause.wait(0.5)
 
 
-def endless_field() -> Iterator[bytes]:
-    yield b"GET /healthz HTTP/1.1\r\nx: "
+def endless(head: bytes, more: bytes) -> Iterator[bytes]:
+    yield head
     while True:
-        yield b"y" * 1000
+        yield more
 
 
-def endless_fields() -> Iterator[bytes]:
-    yield b"GET /healthz HTTP/1.1\r\n"
-    while True:
-        yield b"x: y\r\n" * 100
+CHUNKED = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1"
+ENDLESS = {
+    "field": (b"GET /healthz HTTP/1.1\r\nx: ", b"y" * 1000),
+    "fields": (b"GET /healthz HTTP/1.1\r\n", b"x: y\r\n" * 100),
+    "path": (b"GET /", b"a" * 1000),
+    "name": (b"GET /healthz HTTP/1.1\r\n", b"a" * 1000),
+    "trailers": (CHUNKED + b"\r\n{\r\n0\r\n", b"x: y\r\n" * 100),
+    "chunk extension": (CHUNKED + b";", b"a" * 1000),
+}
 
 
-def endless_path() -> Iterator[bytes]:
-    yield b"GET /"
-    while True:
-        yield b"a" * 1000
-
-
-def endless_name() -> Iterator[bytes]:
-    yield b"GET /healthz HTTP/1.1\r\n"
-    while True:
-        yield b"a" * 1000
-
-
-def endless_trailers() -> Iterator[bytes]:
-    yield b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
-    while True:
-        yield b"x: y\r\n" * 100
-
-
-def endless_chunk_extension() -> Iterator[bytes]:
-    yield b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;"
-    while True:
-        yield b"a" * 1000
-
-
-@pytest.mark.parametrize(
-    "endless",
-    [endless_field, endless_fields, endless_path, endless_name, endless_trailers, endless_chunk_extension],
-    ids=lambda endless: endless.__name__.replace("_", " "),
-)
+@pytest.mark.parametrize(("head", "more"), ENDLESS.values(), ids=ENDLESS)
 def test_what_surrounds_a_body_has_a_limit(
-    process: PredictorProcess, client: httpx.Client, endless: Callable[[], Iterator[bytes]]
+    process: PredictorProcess, client: httpx.Client, head: bytes, more: bytes
 ) -> None:
     """431, whatever grows; and the end of the connection."""
     before = rejected(client, "headers_too_large")
     sent = 0
     with process.connect() as connection:
         try:
-            for piece in endless():
+            for piece in endless(head, more):
                 connection.sendall(piece)
                 sent += len(piece)
         except OSError:
