@@ -72,6 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_deaf = False  # what still comes is ignored
         self._refusal = (_MALFORMED, "malformed")
         self._unread_since: float | None = None
+        self._unread: RequestResponseCycle | None = None  # whose answer was not taken in full at the last look
         self._answered: RequestResponseCycle | None = None  # being answered, or the last one that was
 
     # what the transport calls
@@ -202,10 +203,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def close_if_late(self, now: float) -> None:
         """Ends the connection if the client takes too long to ask, or to take its answers."""
         if self.transport.get_write_buffer_size():
-            self._unread_since = now if self._unread_since is None else self._unread_since
-            if now - self._unread_since > self.rules.limits.send_timeout_s:
-                self.rules.count("slow_reader")
-                self.transport.abort()
+            self._abort_if_unread(now)
             return
         self._unread_since = None
         if self._is_deaf or self.transport.is_closing():
@@ -223,6 +221,13 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._close_late("slow_headers")
         elif self._is_idle and age_s > self.timeout_keep_alive + 1:  # uvicorn's timer; an empty line stops it
             self.transport.close()
+
+    def _abort_if_unread(self, now: float) -> None:
+        if self._unread_since is None or self._unread is not self._answered:
+            self._unread_since, self._unread = now, self._answered  # a later answer: those before it were taken
+        if now - self._unread_since > self.rules.limits.send_timeout_s:
+            self.rules.count("slow_reader")
+            self.transport.abort()
 
     def _close_late(self, kind: str) -> None:
         if self.cycle is not None:  # not a connection that was opened and never used

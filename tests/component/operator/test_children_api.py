@@ -114,7 +114,7 @@ class Model:
 
     def _apply(self, manifests: list[Manifest], manager: str) -> Manifest:
         argv = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-o=json", "-f", "-")
-        made: Manifest = json.loads(self._api.kubectl(*argv, stdin=yaml.safe_dump_all(manifests)))
+        made: Manifest = json.loads(self._api.kubectl(*argv, stdin="\n".join(map(json.dumps, manifests))))
         return made
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -203,6 +204,28 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(process: PredictorPr
         until(lambda: rejected(client, "slow_reader") == before + 1, "the server to cut the slow reader off")
 
     until(lambda: metrics_of(client)["psm_predictor_requests_in_flight"] == 0, "its request to be forgotten")
+
+
+def test_a_client_that_always_has_an_answer_to_take_is_not_cut_off(
+    process: PredictorProcess, client: httpx.Client
+) -> None:
+    """Whenever the server looks, something is unread; it is never the same answer for long."""
+    before = rejected(client, "slow_reader")
+    request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    with socket.socket() as connection, connection.makefile("rb") as answers:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(process.address)
+        connection.sendall(request * 30)
+        began = time.monotonic()
+        while time.monotonic() < began + 6:  # three times the limit
+            time.sleep(0.05)
+            answer = read_answer(answers)
+            assert answer is not None
+            assert answer.status == 200
+            connection.sendall(request)
+
+    assert rejected(client, "slow_reader") == before
 
 
 def test_a_client_that_asks_ahead_and_goes_leaves_nothing(process: PredictorProcess, client: httpx.Client) -> None:

@@ -60,9 +60,9 @@ class Load:
     def _send_one(self, client: httpx.Client) -> None:
         try:
             answer = client.post(f"{self.url}/predict", content=self.body)
-            failure = None if answer.status_code == httpx.codes.OK else f"HTTP {answer.status_code}"
+            failure = None if answer.status_code == httpx.codes.OK else f"HTTP {answer.status_code} {answer.text[:80]}"
         except httpx.HTTPError as err:
-            failure = type(err).__name__
+            failure = f"{type(err).__name__} {err}"
         with self._lock:
             self._requests += 1
             if failure is not None:

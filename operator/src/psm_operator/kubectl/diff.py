@@ -13,7 +13,7 @@ from psm_operator.kubectl.client import APPLY_PATCH, KubeClient
 from psm_operator.kubectl.errors import ApiError, PluginError
 from psm_operator.kubectl.look import FORBIDDEN, Wanted, look
 from psm_operator.kubectl.models import read_one
-from psm_operator.kubectl.output import GREEN, RED
+from psm_operator.kubectl.output import GREEN, RED, yaml_of
 from psm_operator.kubectl.session import Session
 from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Action, Apply, Manifest, Observation
@@ -134,14 +134,11 @@ def _unified(key: tuple[str, str], live: Manifest | None, after: Manifest | None
 
 
 def _text(manifest: Manifest | None) -> list[str]:
-    import yaml  # noqa: PLC0415  # only when there is something to show
-
     if manifest is None:
         return []
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in NOISE}
     kept = {key: value for key, value in manifest.items() if key != "status"} | {"metadata": metadata}
-    text: str = yaml.safe_dump(kept, sort_keys=True, allow_unicode=True, width=1000)
-    return text.splitlines()
+    return yaml_of(kept).splitlines()
 
 
 def _painted(line: str, *, has_color: bool) -> str:

@@ -1,6 +1,7 @@
 """How objects and words leave the plugin: json, yaml, names, and colour where a terminal takes it."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ COLORS: Final = {
     **dict.fromkeys(("False", "Blocked", "Degraded", "Rejected", "RolledBack", "Fail", "Error", "fail"), RED),
 }
 """Words that are told apart at a glance."""
+
+_FLOAT_OF_YAML_1_2: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+"""YAML 1.2.2, 10.3.2."""
 
 
 def colored(text: str, word: str, *, has_color: bool) -> str:
@@ -48,7 +52,16 @@ def document(value: Any, form: str) -> str:
     """A value as json or yaml, without a newline at its end."""
     if form == "json":
         return json.dumps(value, indent=4, ensure_ascii=False)
+    return yaml_of(value).removesuffix("\n")
+
+
+def yaml_of(value: Any) -> str:
+    """A value as YAML that kubectl reads back as it was: it takes 12e34 for a number, PyYAML does not."""
     import yaml  # noqa: PLC0415  # only when asked for
 
-    text: str = yaml.safe_dump(value, sort_keys=True, allow_unicode=True, width=1000)
-    return text.removesuffix("\n")
+    class Dumper(yaml.SafeDumper):
+        """Quotes text that is a number by YAML 1.2 and none by YAML 1.1."""
+
+    Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT_OF_YAML_1_2, list("-+.0123456789"))
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=True, allow_unicode=True, width=1000)
+    return text
