@@ -20,9 +20,9 @@ LIBRARIES: Final = (
 """Versions that may change the outcome: what the lock resolved, as it is installed."""
 
 BESIDE_THE_OUTCOME: Final = frozenset(
-    {"__main__.py", "cache.py", "environment.py", "metadata.py", "register.py", "registry.py", "run.py", "settings.py"}
+    {"__main__.py", "cache.py", "commands", "environment.py", "metadata.py", "register.py", "registry.py", "run.py", "settings.py"}
 )
-"""Modules that run around the training and cannot change a model."""
+"""Modules and packages that run around the training and cannot change a model."""
 
 KEPT: Final = ("artifact", "evaluation", "card")
 
@@ -96,4 +96,4 @@ def _code() -> list[Path]:
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or []) if spec is not None else []:
             found += sorted(Path(folder).rglob("*.py"))
-    return [path for path in found if path.name not in BESIDE_THE_OUTCOME]
+    return [path for path in found if BESIDE_THE_OUTCOME.isdisjoint((path.name, path.parent.name))]

@@ -1,0 +1,49 @@
+"""Options that several subcommands take, and how each gets its registry."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from psm_training.register import DEFAULT_BUCKET, DEFAULT_GROUP, DEFAULT_IMAGE
+from psm_training.registry import ModelRegistry
+from psm_training.settings import Settings
+
+Command = Callable[[argparse.Namespace, Settings], Any]
+"""What a subcommand does; its result is printed as JSON."""
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def add_source(step: argparse.ArgumentParser) -> None:
+    """Where the data comes from and where everything goes."""
+    step.add_argument("--source", default="complete-journey", choices=["complete-journey", "source-files", "synthetic"])
+    step.add_argument("--data", type=Path, help="folder of the files of source-files")
+    step.add_argument("--out", type=Path, required=True, help="folder for everything that is made")
+
+
+def add_group(step: argparse.ArgumentParser) -> None:
+    """Which model package group."""
+    step.add_argument("--group", default=DEFAULT_GROUP, help="model package group")
+    step.add_argument("--region", help="by default AWS_REGION")
+
+
+def add_target(step: argparse.ArgumentParser) -> None:
+    """Where a model is registered."""
+    add_group(step)
+    step.add_argument("--bucket", default=DEFAULT_BUCKET)
+    step.add_argument("--image", default=DEFAULT_IMAGE, help="image that serves the model")
+
+
+def registry_of(options: argparse.Namespace, settings: Settings) -> ModelRegistry:
+    """The registry of the region that was named.
+
+    Raises:
+        PipelineError: None was.
+    """
+    return ModelRegistry(options.region or settings.region)

@@ -1,0 +1,43 @@
+"""`psm-train run`: all steps, or the kept outcome; with --register into the registry."""
+
+import argparse
+from typing import Any
+
+from psm_training.commands.options import add_source, add_target, say
+from psm_training.commands.registry import register_files
+from psm_training.recipes import RECIPES, recipe_named
+from psm_training.run import Order, run
+from psm_training.settings import Settings
+from psm_training.workspace import Workspace, write_json
+
+
+def add(commands: Any) -> None:
+    """Puts the subcommand on the parser."""
+    whole = commands.add_parser("run", help="all steps, or the kept outcome; with --register into the registry")
+    add_source(whole)
+    whole.add_argument("--recipe", action="append", dest="recipes", choices=[recipe.name for recipe in RECIPES])
+    whole.add_argument("--no-cache", action="store_true", help="train even if the same was trained before")
+    whole.add_argument("--allow-failed-validation", action="store_true", help="train on data that failed validation")
+    whole.add_argument("--register", action="store_true", help="register each model, in the order of the recipes")
+    add_target(whole)
+    whole.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> Any:
+    space = Workspace(options.out)
+    names = options.recipes or [recipe.name for recipe in RECIPES]
+    order = Order(
+        source=options.source,
+        data=options.data,
+        recipes=[recipe_named(name) for name in names],
+        use_cache=not options.no_cache,
+        allow_failed_validation=options.allow_failed_validation,
+    )
+    cards = run(space, order, settings, say)
+    if options.register:
+        for name, card in cards.items():
+            package = register_files(options, settings, space.of(name))
+            card["package"] = package
+            say(f"registered {name} as version {package['version']} of {options.group}")
+        write_json(space.models, cards)
+    return cards
