@@ -20,7 +20,17 @@ LIBRARIES: Final = (
 """Versions that may change the outcome: what the lock resolved, as it is installed."""
 
 BESIDE_THE_OUTCOME: Final = frozenset(
-    {"__main__.py", "cache.py", "commands", "environment.py", "metadata.py", "register.py", "registry.py", "run.py", "settings.py"}
+    {
+        "__main__.py",
+        "cache.py",
+        "commands",
+        "environment.py",
+        "metadata.py",
+        "register.py",
+        "registry.py",
+        "run.py",
+        "settings.py",
+    }
 )
 """Modules and packages that run around the training and cannot change a model."""
 
