@@ -1,0 +1,1 @@
+"""The lake: raw -> silver -> gold as partitioned Parquet, committed week by week."""
