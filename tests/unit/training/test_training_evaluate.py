@@ -5,14 +5,13 @@ import pytest
 from sklearn import metrics as oracle
 
 from psm_contract.schema import CLASSES
-from psm_training.evaluate import report
-from psm_training.report import ROOT, metrics_of
+from psm_training.report import ROOT, evaluation, metrics_of
 
 RNG = np.random.default_rng(0)
 ACTUAL = RNG.integers(0, 3, 900).astype(np.int8)
 PREDICTED = np.where(RNG.random(900) < 0.8, ACTUAL, RNG.integers(0, 3, 900)).astype(np.int8)
 HOUSEHOLD = RNG.integers(0, 60, 900)
-DOCUMENT = report(ACTUAL, PREDICTED, HOUSEHOLD)
+DOCUMENT = evaluation(ACTUAL, PREDICTED, HOUSEHOLD)
 METRICS = DOCUMENT[ROOT]
 
 
@@ -52,20 +51,20 @@ def test_the_interval_holds_the_value_and_is_wider_for_fewer_households() -> Non
     assert low < METRICS["accuracy"]["value"] < high
     alike = np.repeat(np.arange(9), 100)
     sorted_hits = np.argsort(ACTUAL == PREDICTED)
-    clustered = report(ACTUAL[sorted_hits], PREDICTED[sorted_hits], alike)[ROOT]["accuracy"]
+    clustered = evaluation(ACTUAL[sorted_hits], PREDICTED[sorted_hits], alike)[ROOT]["accuracy"]
     assert clustered["standard_deviation"] > 2 * METRICS["accuracy"]["standard_deviation"]
 
 
 def test_a_class_that_is_never_predicted_has_precision_zero() -> None:
     """Zero and not an error: the KPI must fail, not the step."""
-    document = report(ACTUAL, np.zeros_like(ACTUAL), HOUSEHOLD)
+    document = evaluation(ACTUAL, np.zeros_like(ACTUAL), HOUSEHOLD)
     assert document[ROOT]["precision"]["UM"]["value"] == 0.0
     assert document["kpis_met"] is False
 
 
 def test_a_perfect_model_meets_the_kpis() -> None:
     """And the best constant is the share of the most frequent class."""
-    document = report(ACTUAL, ACTUAL, HOUSEHOLD)
+    document = evaluation(ACTUAL, ACTUAL, HOUSEHOLD)
     assert document["kpis_met"] is True
     constant = document[ROOT]["accuracy_best_constant_classifier"]["value"]
     assert constant == pytest.approx(np.bincount(ACTUAL).max() / len(ACTUAL))

@@ -1,6 +1,6 @@
 """The evaluation document, of a test set or of live traffic: the shape of SageMaker's model-quality monitor.
 
-Plus macro F1, precision per class, 95 % intervals, and `accuracy_upper` for gates that act only on what is sure.
+Plus macro F1, precision, recall and F1 per class, 95 % intervals, and `accuracy_upper` for gates that act only on what is sure.
 """
 
 from typing import Any, Final
@@ -56,6 +56,7 @@ def document_of(total: Floats, drawn: Floats) -> dict[str, Any]:
         "macro_f1": value(lambda q: q.macro_f1),
         "precision": {name: value(lambda q: q.precision, number=row) for row, name in enumerate(CLASSES)},
         "recall": {name: value(lambda q: q.recall, number=row) for row, name in enumerate(CLASSES)},
+        "f1": {name: value(lambda q: q.f_score(1), number=row) for row, name in enumerate(CLASSES)},
     }
     metrics["accuracy_upper"] = {"value": metrics["accuracy"]["confidence_interval_95"][1]}
     document: dict[str, Any] = {ROOT: metrics, "baskets": int(total.sum())}
