@@ -21,11 +21,26 @@ PRECISION_MIN_CLASS: Final = "psm.precision_min_class"
 DATA_VALIDATION: Final = "psm.data_validation"
 TRAINING_WINDOW: Final = "psm.training_window"
 GIT_SHA: Final = "psm.git_sha"
+DATA_SHA256: Final = "psm.data_sha256"
+"""Digest of the training data as silver holds it: the same data gives the same."""
+DATA_SOURCE: Final = "psm.data_source"
+RECIPE: Final = "psm.recipe"
+
+LINEAGE: Final = "psm.lineage"
+"""Where the JSON lies that says which data, code and recipe made which files."""
+
+APPROVAL: Final = "psm.approval"
+"""Where the evidence lies by which a version was approved, or not, without a person."""
 
 LIVE_EVALUATION: Final = "psm.live_evaluation"
 """Where the evaluation JSON lies that the psm.live.* values come from."""
 
-NOT_METRICS: Final = frozenset({PROTOCOL, SHA256, DATA_VALIDATION, TRAINING_WINDOW, GIT_SHA, LIVE_EVALUATION})
+NOT_METRICS: Final = frozenset(
+    {
+        PROTOCOL, SHA256, DATA_VALIDATION, TRAINING_WINDOW, GIT_SHA, DATA_SHA256, DATA_SOURCE, RECIPE, LINEAGE, APPROVAL,
+        LIVE_EVALUATION,
+    }
+)  # fmt: skip
 
 VALIDATION_PASSED: Final = "passed"
 VALIDATION_FAILED: Final = "failed"

@@ -13,8 +13,9 @@ from psm_local.aws import AwsEndpoints
 from psm_local.emulator.control import EmulatorControl
 from psm_training.__main__ import main
 from psm_training.archive import unpack
+from psm_training.provenance import data_sha256
 from psm_training.report import ROOT
-from psm_training.workspace import ModelFiles
+from psm_training.workspace import ModelFiles, Workspace
 
 BUCKET = "mlops-dev-models"
 GROUP = "price-sensitivity"
@@ -75,9 +76,14 @@ def test_a_registered_model_carries_all_that_the_operator_needs(
         metadata.MACRO_F1: metadata.format_metric(card["metrics"]["macro_f1"]),
         metadata.PRECISION_MIN_CLASS: metadata.format_metric(card["metrics"]["precision_min_class"]),
         metadata.DATA_VALIDATION: "passed",
+        metadata.DATA_SHA256: card["data_sha256"],
+        metadata.DATA_SOURCE: "synthetic",
         metadata.TRAINING_WINDOW: "200801-200838",
+        metadata.RECIPE: "v1",
         metadata.GIT_SHA: card["git_sha"],
+        metadata.LINEAGE: f"{folder}/lineage.json",
     }
+    assert seen["MetadataProperties"]["CommitId"] == card["git_sha"]
 
     key = f"{GROUP}/{card['sha256']}"
     raw = storage.get_object(Bucket=BUCKET, Key=f"{key}/model.tar.gz")["Body"].read()
@@ -86,6 +92,32 @@ def test_a_registered_model_carries_all_that_the_operator_needs(
     evaluation = json.loads(storage.get_object(Bucket=BUCKET, Key=f"{key}/evaluation.json")["Body"].read())
     assert evaluation[ROOT]["accuracy"]["value"] == card["metrics"]["accuracy"]
     assert registry.missing() == []
+
+
+def test_the_lineage_leads_from_the_registry_to_data_code_and_files(
+    clients: tuple[Any, Any], trained: ModelFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every file that it names lies in S3 with the digest that it says; the data's digest is that of silver."""
+    sagemaker, storage = clients
+    package = psm_train(capsys, "register", "--model", trained.folder)
+    card = json.loads(trained.card.read_text())
+    properties = sagemaker.describe_model_package(ModelPackageName=package["arn"])["CustomerMetadataProperties"]
+
+    def stored(url: str) -> bytes:
+        content: bytes = storage.get_object(Bucket=BUCKET, Key=url.removeprefix(f"s3://{BUCKET}/"))["Body"].read()
+        return content
+
+    lineage = json.loads(stored(properties[metadata.LINEAGE]))
+    assert {name: hashlib.sha256(stored(made["url"])).hexdigest() for name, made in lineage["made"].items()} == {
+        name: made["sha256"] for name, made in lineage["made"].items()
+    }
+    assert lineage["made"].keys() == {"archive", "evaluation", "predictions"}
+    assert lineage["made"]["archive"]["sha256"] == card["sha256"] == properties[metadata.SHA256]
+    assert (
+        lineage["data"]["sha256"] == data_sha256(Workspace(trained.folder.parent)) == properties[metadata.DATA_SHA256]
+    )
+    assert lineage["code"]["git_sha"] == properties[metadata.GIT_SHA]
+    assert lineage["recipe"]["name"] == "v1"
 
 
 @pytest.mark.usefixtures("clients")

@@ -1,12 +1,17 @@
-"""Which commit trained a model."""
+"""Which commit trained a model, and on which data."""
 
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from psm_training.provenance import Commit, commit_of, current_commit
+from psm_training.errors import PipelineError
+from psm_training.lake.manifests import Week
+from psm_training.lake.place import lake_at
+from psm_training.provenance import Commit, commit_of, current_commit, data_sha256
 from psm_training.settings import Settings
+from psm_training.workspace import Workspace, write_json
 
 SETTINGS = Settings(cache_dir=Path("unused"))
 
@@ -65,3 +70,24 @@ def test_the_pipelines_own_commit_is_found_or_unknown() -> None:
     """Of the code that runs here."""
     sha = current_commit(SETTINGS).sha
     assert sha == "unknown" or len(sha.removesuffix("-dirty")) == 40
+
+
+def test_the_digest_of_the_data_is_that_of_what_the_weeks_hold(tmp_path: Path) -> None:
+    """Not of where the lake is; another line is another digest, and another week too."""
+    with pytest.raises(PipelineError, match="run `psm-train ingest` first"):
+        data_sha256(Workspace(tmp_path))
+    one = _lake(tmp_path / "one", {200801: [1, 2], 200802: [3]})
+    assert data_sha256(one) == data_sha256(_lake(tmp_path / "two", {200801: [1, 2], 200802: [3]}))
+    for number, other in enumerate(({200801: [1, 2]}, {200801: [1, 2], 200802: [4]}, {200801: [1, 2], 200803: [3]})):
+        assert data_sha256(one) != data_sha256(_lake(tmp_path / f"other{number}", other))
+
+
+def _lake(root: Path, weeks: dict[int, list[int]]) -> Workspace:
+    """A workspace whose silver holds numbers."""
+    space = Workspace(root)
+    table = lake_at(str(space.lake)).silver
+    for number, rows in weeks.items():
+        file = table.write(number, "E01", pa.table({"SPEND": rows}))
+        table.commit(Week(number, "inputs", (file,)))
+    write_json(space.source, {"source": "synthetic"})
+    return space

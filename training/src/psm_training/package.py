@@ -8,7 +8,7 @@ from psm_contract.tables import Tables
 from psm_training.artifact import Fitted, Provenance, write_artifact
 from psm_training.features import labelled_parts
 from psm_training.gold import Gold
-from psm_training.provenance import Commit
+from psm_training.provenance import Commit, data_sha256
 from psm_training.recipes import Recipe
 from psm_training.report import metrics_of
 from psm_training.split import TEST, TRAIN
@@ -40,6 +40,7 @@ def package(space: Workspace, recipe: Recipe, commit: Commit) -> str:
         "sha256": sha256,
         "metrics": metrics,
         "training": training.model_dump(),
+        "data_sha256": data_sha256(space),
         "data_validation": read_json(space.validation, "validate")["verdict"],
         "git_sha": commit.sha,
         "created_at": commit.time,

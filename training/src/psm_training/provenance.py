@@ -1,4 +1,4 @@
-"""Which commit trained a model, and a time that belongs to it."""
+"""Which commit trained a model, a time that belongs to it, and which data it saw."""
 
 import importlib.util
 import subprocess
@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from psm_training.lake.place import lake_of
 from psm_training.settings import Settings
+from psm_training.workspace import Workspace
 
 UNKNOWN: Final = "unknown"
 PACKAGES: Final = ("psm_contract", "psm_training")
@@ -49,6 +51,15 @@ def commit_of(folders: Sequence[Path], settings: Settings) -> Commit:
         sha=settings.git_sha or sha or UNKNOWN,
         time=datetime.fromtimestamp(epoch, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def data_sha256(space: Workspace) -> str:
+    """Digest of silver, 64 hex digits: of the weeks and what they hold, and not of where the lake is.
+
+    Raises:
+        PipelineError: Nothing was ingested.
+    """
+    return lake_of(space).silver.digest()
 
 
 def _git(folders: Sequence[Path], *arguments: str) -> str:

@@ -6,8 +6,10 @@ boto3 and not the sagemaker SDK: that one's ModelPackage.create raises after cre
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import boto3
@@ -26,6 +28,11 @@ INSTANCE_TYPES: Final = ["ml.m5.large", "ml.c5.large", "ml.m7g.large"]
 
 GROUP_EXISTS: Final = frozenset({"ValidationException", "ConflictException", "ResourceInUse"})
 """What CreateModelPackageGroup may answer for a group that is there already."""
+
+NO_OBJECT: Final = frozenset({"NoSuchKey", "404"})
+
+CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *NO_OBJECT})
+"""What S3 answers when another write was faster: it was done, is being done, or deleted the object."""
 
 CLIENT_CONFIG: Final = Config(
     retries={"mode": "adaptive", "max_attempts": 8},
@@ -50,6 +57,38 @@ class ModelPackage:
 
 
 @dataclass(frozen=True)
+class PackageDetails:
+    """What a version says of itself.
+
+    Attributes:
+        group: Its model package group.
+        folder: s3:// address of the folder that holds its evaluation, or else its archive.
+        properties: Customer metadata.
+        decision: Why it has the status that it has, for people.
+    """
+
+    group: str
+    folder: str
+    properties: Mapping[str, str]
+    decision: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it was read.
+
+    Attributes:
+        content: Its bytes.
+        etag: Names this content in a conditional write.
+        age_s: Seconds since it was written, by the clock of S3 alone.
+    """
+
+    content: bytes
+    etag: str
+    age_s: float
+
+
+@dataclass(frozen=True)
 class Registration:
     """What is registered.
 
@@ -60,7 +99,9 @@ class Registration:
         evaluation_url: s3:// address of evaluation.json.
         environment: Of the serving container.
         properties: Customer metadata.
+        commit: Of the code that trained it.
         description: For people.
+        model_card: ModelCardContent of SageMaker, if there is one.
     """
 
     group: str
@@ -69,7 +110,9 @@ class Registration:
     evaluation_url: str
     environment: Mapping[str, str]
     properties: Mapping[str, str]
+    commit: str
     description: str
+    model_card: str | None = None
 
 
 class ModelRegistry:
@@ -131,11 +174,14 @@ class ModelRegistry:
                 for summary in page["ModelPackageSummaryList"]:
                     yield _model_package(summary)
 
-    def decide(self, package: ModelPackage, status: str, reason: str) -> ModelPackage:
-        """Approves or rejects a version."""
+    def decide(
+        self, package: ModelPackage, status: str, reason: str, properties: Mapping[str, str] = MappingProxyType({})
+    ) -> ModelPackage:
+        """Approves or rejects a version, or lets it wait; sets properties in the same write."""
+        more = {"CustomerMetadataProperties": dict(properties)} if properties else {}
         with _translated(f"set {package.arn} to {status}"):
             self._sagemaker.update_model_package(
-                ModelPackageArn=package.arn, ModelApprovalStatus=status, ApprovalDescription=reason
+                ModelPackageArn=package.arn, ModelApprovalStatus=status, ApprovalDescription=reason, **more
             )
         return self.find("", package.arn)
 
@@ -170,19 +216,54 @@ class ModelRegistry:
         Raises:
             PipelineError: The package names neither.
         """
+        return _folder(package.arn, self._describe(package))
+
+    def details(self, package: ModelPackage) -> PackageDetails:
+        """What a version says of itself.
+
+        Raises:
+            PipelineError: It names no file in S3.
+        """
         described = self._describe(package)
-        quality = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
-        containers = described.get("InferenceSpecification", {}).get("Containers", [{}])
-        url = str(quality.get("S3Uri") or containers[0].get("ModelDataUrl") or "")
-        if not url.startswith("s3://"):
-            raise PipelineError(f"{package.arn} names no file in S3 beside which an evaluation could lie: {url!r}")
-        return url.rpartition("/")[0]
+        return PackageDetails(
+            group=str(described["ModelPackageGroupName"]),
+            folder=_folder(package.arn, described),
+            properties=described.get("CustomerMetadataProperties") or {},
+            decision=str(described.get("ApprovalDescription") or ""),
+        )
 
     def put(self, url: str, content: bytes, content_type: str) -> None:
         """Stores an object."""
         bucket, key = _parts(url)
         with _translated(f"write {url}"):
             self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+
+    def get(self, url: str) -> Stored | None:
+        """An object; None when there is none."""
+        bucket, key = _parts(url)
+        with _translated(f"read {url}"):
+            try:
+                answer = self._s3.get_object(Bucket=bucket, Key=key)
+            except ClientError as err:
+                if err.response["Error"]["Code"] in NO_OBJECT:
+                    return None
+                raise
+            content = answer["Body"].read()
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return Stored(content, str(answer["ETag"]), (now - answer["LastModified"]).total_seconds())
+
+    def put_if(self, url: str, content: bytes, *, etag: str | None) -> bool:
+        """Stores an object if it is still the one that `etag` names, or with None if there is none; whether it was so."""
+        bucket, key = _parts(url)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        with _translated(f"write {url}"):
+            try:
+                self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/json", **condition)
+            except ClientError as err:
+                if err.response["Error"]["Code"] in CONDITION_FAILED:
+                    return False
+                raise
+        return True
 
     def objects(self, pattern: str) -> list[str]:
         """s3:// addresses that match a pattern with *, ? and [...] in its key, sorted."""
@@ -214,6 +295,15 @@ def _parts(url: str) -> tuple[str, str]:
     return bucket, key
 
 
+def _folder(arn: str, described: Mapping[str, Any]) -> str:
+    quality = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    containers = described.get("InferenceSpecification", {}).get("Containers", [{}])
+    url = str(quality.get("S3Uri") or containers[0].get("ModelDataUrl") or "")
+    if not url.startswith("s3://"):
+        raise PipelineError(f"{arn} names no file in S3 beside which an evaluation could lie: {url!r}")
+    return url.rpartition("/")[0]
+
+
 def _request(registration: Registration) -> dict[str, Any]:
     """CreateModelPackage's arguments."""
     return {
@@ -239,7 +329,13 @@ def _request(registration: Registration) -> dict[str, Any]:
             }
         },
         "CustomerMetadataProperties": dict(registration.properties),
+        **_model_card(registration.model_card),
+        "MetadataProperties": {"CommitId": registration.commit, "GeneratedBy": "psm-train"},
     }
+
+
+def _model_card(content: str | None) -> dict[str, Any]:
+    return {} if content is None else {"ModelCard": {"ModelCardContent": content, "ModelCardStatus": "Draft"}}
 
 
 def _model_package(answer: Mapping[str, Any]) -> ModelPackage:

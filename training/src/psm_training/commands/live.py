@@ -3,14 +3,19 @@
 import argparse
 from typing import Any
 
-from psm_training.commands.options import add_group, registry_of
+from psm_training.commands.options import add_group, examples, registry_of
 from psm_training.settings import Settings
 
 
 def add(commands: Any) -> None:
     """Puts the subcommand on the parser."""
     step = commands.add_parser(
-        "evaluate-live", help="logged predictions and later labels -> metrics of a served version"
+        "evaluate-live",
+        help="logged predictions and later labels -> metrics of a served version",
+        **examples(
+            "psm-train evaluate-live --predictions 's3://logs/*.gz' --labels labels.csv",
+            "psm-train evaluate-live --predictions predictor.jsonl --labels labels.parquet --version 3 --write",
+        ),
     )
     step.add_argument(
         "--predictions", required=True, help="log lines of a predictor: path or s3:// address, with * and ?"

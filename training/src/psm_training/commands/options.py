@@ -20,10 +20,17 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def examples(*commands: str) -> dict[str, Any]:
+    """Arguments of add_parser that let --help end with these commands."""
+    lines = "".join(f"  {command}\n" for command in commands)
+    return {"epilog": f"examples:\n{lines}", "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
 def add_source(step: argparse.ArgumentParser) -> None:
     """Where the data comes from and where everything goes."""
     step.add_argument("--source", default="complete-journey", choices=["complete-journey", "source-files", "synthetic"])
-    step.add_argument("--data", type=Path, help="folder of the files of source-files")
+    step.add_argument("--data", help="source-files: a folder, a .csv, .csv.gz or .zip file, or an s3:// address")
+    step.add_argument("--lake", help="folder or s3:// address of silver and gold; by default in --out")
     step.add_argument("--out", type=Path, required=True, help="folder for everything that is made")
 
 
