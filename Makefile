@@ -86,6 +86,8 @@ SERVERS ?= all
 ENGINES ?= all
 SECONDS ?= 3
 REPEAT ?= 3
+LINES ?= 2670000
+SCALES ?= 1,4,16
 
 .PHONY: bench-predictor
 bench-predictor: setup ## The predictor beside its peers (SERVERS=psm,mlserver ENGINES=none SECONDS=1 REPEAT=1 make it shorter)
@@ -100,6 +102,10 @@ bench-serving: setup ## One pod with 250m CPU behind a real Ingress at 100 reque
 bench-operator: setup ## The operator beside a naive handler, 100 to 2000 models (CRS=100,500 CHURN_MINUTES=5 make it shorter)
 	$(RUN) psm-local build control-plane kwok >/dev/null
 	GOGC=300 PYTHONPATH=tests $(RUN) python -m bench.operator --crs $(CRS) --churn-minutes $(CHURN_MINUTES)
+
+.PHONY: bench-data
+bench-data: setup ## Raw to gold beside pandas, Polars and DuckDB; formats, S3, scaling (LINES=100000 SCALES=1,4 make it shorter)
+	PYTHONPATH=tests $(RUN) python -m bench.data --lines $(LINES) --scales $(SCALES) --repeat $(REPEAT)
 
 ##@ Release
 
