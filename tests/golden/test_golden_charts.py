@@ -31,7 +31,29 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 
 
+TRAINING: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "everything": (
+        "--set=image.digest=sha256:" + "0" * 64,
+        "--set=serviceAccount.roleARN=arn:aws:iam::123456789012:role/mlops-dev-training",
+        "--set=runNow=true,data.claim=till,data.subPath=files,checkpoints.claim=kept,networkPolicy.enabled=true",
+        "--set=hyperparameters.source=source-files,hyperparameters.approve=auto",
+        "--set=aws.region=ap-southeast-1,priorityClassName=batch,nodeSelector.pool=spot,tolerations[0].operator=Exists",
+        "--set=imagePullSecrets[0].name=registry-credentials,extraEnv[0].name=A,extraEnv[0].value=b,podLabels.team=mlops",
+        "--set=podMonitor.enabled=true,podMonitor.labels.release=kps",
+        "--set=prometheusRule.enabled=true,prometheusRule.labels.release=kps,prometheusRule.ruleLabels.team=mlops",
+        "--set=prometheusRule.disabled={PsmTrainingStepSlow}",
+    ),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_operators_chart_is_as_reviewed(name: str, golden: Callable[[str, str], None]) -> None:
     """A value that changes more than it should shows in the diff."""
     golden(f"charts/psm-operator-{name}.yaml", rendered("psm-operator", *CASES[name]))
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_the_training_chart_is_as_reviewed(name: str, golden: Callable[[str, str], None]) -> None:
+    """Likewise."""
+    golden(f"charts/psm-training-{name}.yaml", rendered("psm-training", *TRAINING[name]))

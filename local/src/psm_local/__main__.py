@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(one.name for one in gobuild.ALL)}")
     image = commands.add_parser("images", help="build the container images")
     image.add_argument("--load", action="store_true", help="and load them into the instance")
+    image.add_argument("--training", action="store_true", help="and that of psm-training")
     image.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
     demo = commands.add_parser("demo", help="run the whole product, step by step, and leave it running")
     demo.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
@@ -135,7 +136,8 @@ def _buildable() -> tuple[gobuild.ProgramSet, ...]:
 
 def _images(args: argparse.Namespace, settings: Settings) -> None:
     cluster = _existing(args.name, settings) if args.load else None
-    for image in images.build_all(args.source, settings, _say):
+    more = [images.TRAINING] if args.training else []
+    for image in images.build_all(args.source, settings, _say, more):
         _print(f"{image.reference} {image.archive}")
         if cluster is not None:
             cluster.load_image(image.archive)

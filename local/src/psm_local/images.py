@@ -62,15 +62,18 @@ PREDICTOR = ImageSpec(
     "mlops/api-price-sensitivity", "Dockerfile.predictor", ("pyproject.toml", "uv.lock", "contract", "predictor")
 )
 ALL = (OPERATOR, PREDICTOR)
+"""What a cluster runs."""
+TRAINING = ImageSpec("mlops/psm-training", "Dockerfile.training", ("pyproject.toml", "uv.lock", "contract", "training"))
+"""Built on request only: it is ten times as large, and no step of the demo runs it."""
 
 
-def build_all(repository: Path, settings: Settings, say: Say) -> list[Image]:
-    """Return our images, building those that the cache lacks.
+def build_all(repository: Path, settings: Settings, say: Say, more: Sequence[ImageSpec] = ()) -> list[Image]:
+    """Return our images and what is asked for beside them, building those that the cache lacks.
 
     Raises:
         LocalError: neither Docker nor buildah can build here, or a build failed.
     """
-    return [build(spec, repository, settings, say) for spec in ALL]
+    return [build(spec, repository, settings, say) for spec in (*ALL, *more)]
 
 
 def build(spec: ImageSpec, repository: Path, settings: Settings, say: Say) -> Image:

@@ -251,6 +251,16 @@ def test_a_dockerfile_keeps_the_promises_of_the_image(spec: images.ImageSpec) ->
     assert "ca-certificates.crt" not in text
 
 
+def test_the_training_image_is_what_sagemaker_runs() -> None:
+    """The argument "train" and no user: /opt/ml is root's there; the same build as the others'."""
+    text = (REPOSITORY / images.TRAINING.dockerfile).read_text()
+    assert text.count("\nFROM ") >= 2
+    assert 'ENTRYPOINT ["python", "-m", "psm_training.sagemaker"]\nCMD ["train"]' in text
+    assert "\nUSER " not in text
+    assert "uv sync --quiet --frozen --no-dev --no-editable" in text
+    assert "ca-certificates.crt" not in text
+
+
 def test_build_secrets_name_no_path_of_this_machine() -> None:
     """A build sees settings and certificates under /run/secrets; paths of the host mean nothing in it."""
     with images.build_secrets() as secrets:
