@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         self._send(self.script.answer(asked))
 
-    do_PATCH = do_GET  # noqa: N815  # http.server's name
+    do_PATCH = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815  # http.server's names
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)

@@ -1,0 +1,1 @@
+"""Features kept for others: what is true now by key (online), and what was known when (offline)."""
