@@ -10,8 +10,8 @@ from psm_contract.features import basket_features
 from psm_contract.manifest import MANIFEST, Manifest, Training
 from psm_training.archive import pack
 from psm_training.artifact import Fitted, Provenance, artifact_members
-from psm_training.forest import train_forest
-from psm_training.recipes import ForestRecipe, TableRecipe
+from psm_training.models.families import fit_estimator
+from psm_training.recipes import EstimatorRecipe, ForestRecipe, TableRecipe
 from psm_training.synthetic import generate
 from psm_training.tables import cross_fitted_features, fit_tables
 
@@ -47,19 +47,19 @@ def make_artifact(
     tmp_path: Path,
     *,
     seed: int = 0,
-    forest: ForestRecipe = SMALL,
+    estimator: EstimatorRecipe = SMALL,
     mutate: Callable[[Members], None] | None = None,
 ) -> ArtifactFile:
     """Writes tmp_path/model.tar.gz.
 
     Args:
         tmp_path: An existing folder.
-        seed: Of the data and the forest: another seed is another model.
-        forest: Its size and shape.
+        seed: Of the data and the estimator: another seed is another model.
+        estimator: Its family and size.
         mutate: Changes the members (relative path -> content) before they are packed; digests in the manifest are
             left as they were, so that a test can break any of them.
     """
-    members = dict(_members(seed, forest))
+    members = dict(_members(seed, estimator))
     manifest = Manifest.from_json(members[MANIFEST])
     if mutate is not None:
         mutate(members)
@@ -70,15 +70,15 @@ def make_artifact(
 
 
 @cache
-def _members(seed: int, recipe: ForestRecipe) -> Members:
+def _members(seed: int, recipe: EstimatorRecipe) -> Members:
     gold = generate(baskets=2500, households=250, seed=seed).gold
     gold = gold.take(gold.label >= 0)
     held_out = gold.household % 4 == 0
     train, test = gold.take(~held_out), gold.take(held_out)
     tables = fit_tables(train, TableRecipe())
     window = cross_fitted_features(train, tables, TableRecipe())
-    forest = train_forest(window, train.label, recipe, seed=seed)
-    accuracy = float(forest.score(basket_features(test.lines, tables), test.label))
+    estimator = fit_estimator(recipe, window, train.label, seed=seed)
+    accuracy = float(estimator.score(basket_features(test.lines, tables), test.label))
     provenance = Provenance(
         training=Training(
             source="synthetic",
@@ -91,4 +91,4 @@ def _members(seed: int, recipe: ForestRecipe) -> Members:
         git_sha=GIT_SHA,
         created_at=CREATED_AT,
     )
-    return artifact_members(Fitted(forest, tables, window), test, provenance)
+    return artifact_members(Fitted(estimator, tables, window), test, provenance)

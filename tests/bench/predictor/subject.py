@@ -27,8 +27,8 @@ from psm_contract.manifest import JOBLIB, MANIFEST, Feature, Manifest, Training
 from psm_contract.tables import Tables
 from psm_training.archive import pack
 from psm_training.artifact import Fitted, Provenance, artifact_members
-from psm_training.forest import train_forest
 from psm_training.gold import UNLABELLED
+from psm_training.models.families import fit_estimator
 from psm_training.recipes import recipe_named
 from psm_training.synthetic import generate
 from psm_training.tables import cross_fitted_features, fit_tables
@@ -126,7 +126,7 @@ def _members() -> tuple[dict[str, bytes], Tables]:
     train, test = gold.take(~held_out), gold.take(held_out)
     tables = fit_tables(train, RECIPE.tables)
     window = cross_fitted_features(train, tables, RECIPE.tables)
-    forest = train_forest(window, train.label, RECIPE.forest, seed=RECIPE.seed, jobs=JOBS)
+    forest = fit_estimator(RECIPE.estimator, window, train.label, seed=RECIPE.seed, jobs=JOBS)
     accuracy = float(forest.score(basket_features(test.lines, tables), test.label))
     provenance = Provenance(
         training=Training(

@@ -58,7 +58,7 @@ def site() -> Iterator[Lab]:
         paths = [Path(folder, str(seed)) for seed in (1, 2)]
         for path in paths:
             path.mkdir()
-        first, second = (make_artifact(path, seed=seed, forest=LARGE) for seed, path in enumerate(paths, start=1))
+        first, second = (make_artifact(path, seed=seed, estimator=LARGE) for seed, path in enumerate(paths, start=1))
         yield Lab(node, Registry(node.aws), first, second)
 
 

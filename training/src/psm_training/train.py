@@ -1,11 +1,11 @@
-"""Step 5: matrix -> fitted forest."""
+"""Step 5: matrix -> fitted estimator."""
 
 import os
 
 import joblib
 import numpy as np
 
-from psm_training.forest import train_forest
+from psm_training.models.families import fit_estimator, size_of
 from psm_training.recipes import Recipe
 from psm_training.split import TRAIN
 from psm_training.workspace import Workspace, need
@@ -20,7 +20,6 @@ def train(space: Workspace, recipe: Recipe) -> str:
     files = space.of(recipe.name)
     with np.load(need(files.features, "features"), allow_pickle=False) as stored:
         matrix, label = stored[TRAIN], stored[f"{TRAIN}_label"]
-    forest = train_forest(matrix, label, recipe.forest, seed=recipe.seed, jobs=os.cpu_count() or 1)
-    joblib.dump(forest, files.estimator)
-    leaves = sum(int(tree.get_n_leaves()) for tree in forest.estimators_)
-    return f"{len(forest.estimators_)} trees, {leaves:,} leaves"
+    estimator = fit_estimator(recipe.estimator, matrix, label, seed=recipe.seed, jobs=os.cpu_count() or 1)
+    joblib.dump(estimator, files.estimator)
+    return size_of(estimator)

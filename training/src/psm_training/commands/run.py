@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from psm_training.commands.options import add_source, add_target, say
+from psm_training.commands.options import add_source, add_target, examples, say
 from psm_training.commands.registry import register_files
-from psm_training.recipes import RECIPES, recipe_named
+from psm_training.recipes import KNOWN, RECIPES, recipe_named
 from psm_training.run import Order, run
 from psm_training.settings import Settings
 from psm_training.workspace import Workspace, write_json
@@ -13,9 +13,19 @@ from psm_training.workspace import Workspace, write_json
 
 def add(commands: Any) -> None:
     """Puts the subcommand on the parser."""
-    whole = commands.add_parser("run", help="all steps, or the kept outcome; with --register into the registry")
+    whole = commands.add_parser(
+        "run",
+        help="all steps, or the kept outcome; with --register into the registry",
+        **examples(
+            "psm-train run --out build/models",
+            "psm-train run --out build/models --recipe xgboost --no-cache",
+            "psm-train run --source synthetic --out build/mine --register --group first-model",
+        ),
+    )
     add_source(whole)
-    whole.add_argument("--recipe", action="append", dest="recipes", choices=[recipe.name for recipe in RECIPES])
+    whole.add_argument(
+        "--recipe", action="append", dest="recipes", choices=list(KNOWN), help="may be repeated; by default v1 and v2"
+    )
     whole.add_argument("--no-cache", action="store_true", help="train even if the same was trained before")
     whole.add_argument("--allow-failed-validation", action="store_true", help="train on data that failed validation")
     whole.add_argument("--register", action="store_true", help="register each model, in the order of the recipes")
@@ -29,6 +39,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> Any:
     order = Order(
         source=options.source,
         data=options.data,
+        lake=options.lake,
         recipes=[recipe_named(name) for name in names],
         use_cache=not options.no_cache,
         allow_failed_validation=options.allow_failed_validation,

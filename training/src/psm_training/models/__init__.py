@@ -1,0 +1,1 @@
+"""Estimators of every family: fitting, answers on held-out baskets, tuning, comparison."""
