@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -31,6 +32,10 @@ from psm_operator.values import (
 
 WAYS_BACK = 3
 """Earlier versions kept described and checked; more would cost one DescribeModelPackage each per poll."""
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+PODS_NEED = timedelta(seconds=2)
+"""A Deployment that moved this shortly ago has pods that are only starting; twenty models at once would ask a hundred times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,18 @@ async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps
     if deployment is None:
         return None
     workload = workload_of(deployment)
-    if workload.complete or workload.version is None:
+    if workload.complete or workload.version is None or deps.clock.now() - _last_move(deployment) < PODS_NEED:
         return workload
     failure = await deps.cluster.pod_failure(ref, role=role, version=workload.version)
     return workload_of(deployment, failure.message, is_final=failure.is_final) if failure is not None else workload
+
+
+def _last_move(deployment: Manifest) -> datetime:
+    """When its controller last saw it progress, to the second; when it was made, if never."""
+    conditions = {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or []}
+    made = deployment["metadata"].get("creationTimestamp")
+    said = conditions.get("Progressing", {}).get("lastUpdateTime", made)
+    return datetime.fromisoformat(said) if said is not None else NEVER
 
 
 def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = False) -> Workload:

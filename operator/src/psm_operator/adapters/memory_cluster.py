@@ -228,7 +228,7 @@ class MemoryCluster:
             "uid": str(uuid.UUID(int=self._created)),
             "resourceVersion": str(self._revision),
             "generation": 1,
-            "creationTimestamp": _text(datetime(2025, 1, 1, tzinfo=UTC)),
+            "creationTimestamp": _text(datetime(2024, 1, 1, tzinfo=UTC)),  # long ago: its pods may complain
         }
         self._objects[key] = live
         return live
