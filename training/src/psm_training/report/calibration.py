@@ -15,6 +15,11 @@ from psm_training.households import Ints, Labels, drawn, estimate, mean, sums
 
 BINS: Final = 10
 
+BY_CHANCE: Final = 200
+"""Times that labels are drawn with the model's own probabilities."""
+
+SEED: Final = 20170101
+
 SMALLEST: Final = 1e-6
 """A forest may answer 0; its log loss must stay a number."""
 
@@ -60,7 +65,22 @@ def _reliability(confidence: Floats, hit: NDArray[np.bool_], household: Ints) ->
         for number in range(BINS)
         if total[0, number]
     ]
-    return {"expected_calibration_error": estimate(float(_error(total)), _error(draws)), "bins": bins}
+    error = {"value": float(_error(total)), "by_chance": _by_chance(confidence, inside)}
+    return {"expected_calibration_error": error, "bins": bins}
+
+
+def _by_chance(confidence: Floats, inside: Floats) -> float:
+    """What a perfectly calibrated model with the same answers stays below 19 times of 20.
+
+    Noise only ever adds to this error, so its bootstrap interval would lie above it; this is what to compare it with.
+    """
+    rng = np.random.default_rng(SEED)
+    sizes, sums_of_confidence = inside.sum(axis=0), confidence @ inside
+    errors = [
+        _error(np.stack([sizes, sums_of_confidence, (rng.random(len(confidence)) < confidence) @ inside]))
+        for _ in range(BY_CHANCE)
+    ]
+    return float(np.quantile(errors, 0.95))
 
 
 def _error(totals: Floats) -> Floats:

@@ -40,8 +40,10 @@ HISTOGRAMS: Final = {
 }
 """Columns of which a histogram is drawn, and what they are called."""
 
-WHOLE_NUMBERS: Final = frozenset({"hour"})
-"""A bin for each value."""
+WHOLE_NUMBERS: Final = frozenset({"hour", "product_lines"})
+"""A bin for each value, up to the 99th percentile where there are more than MOST_VALUES."""
+
+MOST_VALUES: Final = 40
 
 BOXES: Final = (
     "spend",
@@ -108,22 +110,35 @@ def _histogram(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]
     ).fetchall()
     if bounds[0] is None:
         return {"edges": [], "shares": {}}
-    whole = name in WHOLE_NUMBERS
-    low, high = (int(bounds[0]), int(bounds[2]) + 1) if whole else (float(bounds[0]), float(bounds[1]))
-    bins = high - low if whole else BINS
+    low, high, bins = _edges(name, *map(float, bounds))
     width = (high - low) / bins or 1.0
     rows = database.execute(
         f"SELECT label, CAST(greatest(0, least({bins - 1}, floor(({name} - {low}) / {width}))) AS INTEGER) AS bin, "  # noqa: S608  # names above
         f"count(*) FROM eda_basket WHERE {name} IS NOT NULL GROUP BY ALL"
     ).fetchall()
-    counts = {word: np.zeros(int(bins)) for word in CLASSES}
+    counts = {word: np.zeros(bins) for word in CLASSES}
     for word, place, count in rows:
         if word in counts:
             counts[word][place] = count
     return {
-        "edges": [float(low + width * place) for place in range(int(bins) + 1)],
+        "edges": [float(low + width * place) for place in range(bins + 1)],
         "shares": {word: (found / max(1.0, found.sum())).tolist() for word, found in counts.items()},
     }
+
+
+def _edges(name: str, least: float, most: float, greatest: float) -> tuple[float, float, int]:
+    """First edge, last edge and number of bins.
+
+    Args:
+        name: Of the column.
+        least: Its smallest value.
+        most: Its 99th percentile.
+        greatest: Its largest value.
+    """
+    if name not in WHOLE_NUMBERS:
+        return least, most, BINS
+    last = greatest if greatest - least < MOST_VALUES else most
+    return least, int(last) + 1.0, int(last) + 1 - int(least)
 
 
 def _boxes(matrix: NDArray[np.float32], label: NDArray[np.int8]) -> dict[str, dict[str, list[float]]]:

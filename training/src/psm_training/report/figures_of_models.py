@@ -11,6 +11,9 @@ from psm_training.report.drawing import ACCENT, COLOURS, INK, QUIET, WARNING, sh
 
 SHOWN_FEATURES: Final = 15
 
+LEAST_SHOWN: Final = 10
+"""Baskets in a bin of the reliability curve; below, it is noise."""
+
 
 def comparison(models: Sequence[dict[str, Any]]) -> str:
     """Accuracy of every model with its interval, the best on top, and the KPI."""
@@ -77,7 +80,9 @@ def slices(name: str, found: dict[str, list[dict[str, Any]]], overall: float) ->
         for axes, (column, entries) in zip(drawn.axes[0], found.items(), strict=True):
             shown = list(reversed(entries))
             for place, entry in enumerate(shown):
-                if not entry["too_few"]:
+                if entry["too_few"]:
+                    axes.text(overall, place, " too few", color=QUIET, va="center", fontsize=7.5)
+                else:
                     accuracy = entry["accuracy"]
                     colour = WARNING if entry["worse"] else ACCENT
                     _dot(axes, accuracy["value"], place, accuracy["confidence_interval_95"], colour)
@@ -127,7 +132,7 @@ def _classes(axes: Any, metrics: dict[str, Any]) -> None:
 def _reliability(axes: Any, found: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--")
     for word, entry in (*found["by_class"].items(), ("predicted class", found)):
-        bins = entry["bins"]
+        bins = [each for each in entry["bins"] if each["baskets"] >= LEAST_SHOWN]
         whole = word not in COLOURS
         axes.plot(
             [each["confidence"] for each in bins],

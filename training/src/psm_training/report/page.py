@@ -38,7 +38,9 @@ def render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(count="{:,}".format, number="{:.3f}".format, percent="{:.1%}".format, estimate=_estimate)
+    environment.filters.update(
+        count="{:,}".format, number="{:.3f}".format, percent="{:.1%}".format, estimate=_estimate, error=_error
+    )
     return environment.get_template(template).render(**content)
 
 
@@ -103,3 +105,8 @@ def _estimate(found: dict[str, Any]) -> str:
     """A number with its interval."""
     low, high = found["confidence_interval_95"]
     return f"{found['value']:.3f} ({low:.3f}\N{EN DASH}{high:.3f})"
+
+
+def _error(found: dict[str, Any]) -> str:
+    """A calibration error, and what chance alone may make of it."""
+    return f"{found['value']:.3f} (chance: {found['by_chance']:.3f})"
