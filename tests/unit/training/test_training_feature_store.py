@@ -139,12 +139,12 @@ def local_store(folder: Path) -> LocalFeatureStore:
 
 
 def silver(database: duckdb.DuckDBPyConnection, seed: int, baskets: int) -> list[tuple[str, datetime, float, int]]:
-    """A table of random baskets; household, day, spend and items of each."""
+    """A table of random baskets; household, day, spend and items of each. Household 0 stops after three weeks."""
     rng = np.random.default_rng(seed)
-    made = [
-        (str(rng.integers(3)), START + timedelta(days=int(rng.integers(300))), float(rng.integers(1, 50)), int(rng.integers(1, 9)))
-        for _ in range(baskets)
-    ]  # fmt: skip
+    made = []
+    for household in rng.integers(3, size=baskets).tolist():
+        day = START + timedelta(days=int(rng.integers(150 if household else 20)))
+        made.append((str(household), day, float(rng.integers(1, 50)), int(rng.integers(1, 9))))
     database.execute(
         "CREATE TABLE silver (CUST_CODE VARCHAR, SHOP_DATE BIGINT, SHOP_WEEK BIGINT, BASKET_ID BIGINT, SPEND DOUBLE, QUANTITY BIGINT)"
     )
@@ -161,7 +161,7 @@ def silver(database: duckdb.DuckDBPyConnection, seed: int, baskets: int) -> list
 def test_a_household_is_known_by_its_past_alone(seed: int) -> None:
     """Every record is what the lines of the eight weeks before its time give; from the first basket on, at every week's end."""
     with duckdb.connect() as database:
-        baskets = silver(database, seed, 15)
+        baskets = silver(database, seed, 60)
         rows = household_history(database).to_pylist()
     weeks: dict[int, datetime] = {}
     for _, day, _, _ in baskets:
