@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,10 +14,12 @@ from psm_contract.tables import Tables
 from psm_training.__main__ import main
 from psm_training.archive import unpack
 from psm_training.ingest import ingest
+from psm_training.lake.place import lake_of
+from psm_training.lake.views import open_lake
 from psm_training.recipes import RECIPES
 from psm_training.report import KPIS, ROOT
 from psm_training.split import split
-from psm_training.validate import validate
+from psm_training.validation.step import validate
 from psm_training.workspace import Workspace
 
 
@@ -76,11 +77,10 @@ def silver(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_the_mapping_keeps_what_the_study_kept(silver: Workspace) -> None:
     """Lines, baskets, households, stores and products of the data study."""
-    with duckdb.connect() as database:
+    with open_lake(silver) as database:
         counts = database.execute(
             "SELECT count(*), count(DISTINCT BASKET_ID), count(DISTINCT CUST_CODE), count(DISTINCT STORE_CODE), "
-            "count(DISTINCT PROD_CODE) FROM read_parquet($silver)",
-            {"silver": str(silver.silver)},
+            "count(DISTINCT PROD_CODE) FROM silver"
         ).fetchone()
     assert counts == (1_439_215, 140_880, 2_467, 433, 67_766)
 
@@ -93,11 +93,10 @@ def test_the_real_data_passes_validation_and_splits(silver: Workspace) -> None:
 
 def test_the_label_behaves_like_price_sensitivity(silver: Workspace) -> None:
     """28 % XX; LA baskets come from low-income households more often than UM baskets, and the other way round."""
-    with duckdb.connect() as database:
+    with open_lake(silver) as database:
         database.execute(
             "CREATE TABLE basket AS SELECT BASKET_ID, any_value(BASKET_PRICE_SENSITIVITY) AS label, "
-            "any_value(seg_1) AS income FROM read_parquet($silver) GROUP BY BASKET_ID",
-            {"silver": str(silver.silver)},
+            "any_value(seg_1) AS income FROM silver GROUP BY BASKET_ID"
         )
         (unlabelled,) = database.execute("SELECT avg(CAST(label = 'XX' AS INTEGER)) FROM basket").fetchall()[0]
         rows = database.execute(
@@ -115,9 +114,4 @@ def test_silver_is_the_same_bytes_twice(silver: Workspace, tmp_path: Path) -> No
     """Two threads or one, the order of rows and every label are the same."""
     again = Workspace(tmp_path)
     ingest(again, "complete-journey")
-    with duckdb.connect() as database:
-        (differing,) = database.execute(
-            "SELECT count(*) FROM ((FROM read_parquet($one)) EXCEPT ALL (FROM read_parquet($two)))",
-            {"one": str(silver.silver), "two": str(again.silver)},
-        ).fetchall()[0]
-    assert differing == 0
+    assert lake_of(again).silver.weeks() == lake_of(silver).silver.weeks()

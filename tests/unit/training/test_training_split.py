@@ -3,6 +3,7 @@
 # A live annotation with a DuckDB type, once Hypothesis looked at it, makes DuckDB report leaks when Python exits.
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from psm_training.errors import PipelineError
 from psm_training.features import labelled_parts
 from psm_training.ingest import ingest
+from psm_training.lake.place import lake_of
 from psm_training.load import load_gold
 from psm_training.recipes import TableRecipe
 from psm_training.split import TEST, TRAIN, UNUSED, VALID, _prove_apart, part_sql, split
@@ -91,8 +93,8 @@ def test_the_tables_know_nothing_of_future_weeks(space: Workspace) -> None:
 def test_a_leak_is_refused(rows: list[tuple[str, int, str]], message: str) -> None:
     """The guard itself, on a split made wrong on purpose."""
     with duckdb.connect() as database:
-        database.execute("CREATE TABLE basket (household VARCHAR, week INTEGER, part VARCHAR)")
-        database.executemany("INSERT INTO basket VALUES (?, ?, ?)", rows)
+        database.execute("CREATE TABLE gold (household VARCHAR, SHOP_WEEK INTEGER, part VARCHAR)")
+        database.executemany("INSERT INTO gold VALUES (?, ?, ?)", rows)
         with pytest.raises(PipelineError, match=message):
             _prove_apart(database)
 
@@ -100,9 +102,8 @@ def test_a_leak_is_refused(rows: list[tuple[str, int, str]], message: str) -> No
 def test_data_without_later_weeks_is_refused(tmp_path: Path, space: Workspace) -> None:
     """Nothing to test on: the message says which weeks are needed."""
     early = Workspace(tmp_path)
-    with duckdb.connect() as database:
-        database.execute(
-            f"COPY (FROM '{space.silver}' WHERE SHOP_WEEK % 100 < 40) TO '{early.silver}' (FORMAT parquet)"
-        )
+    shutil.copytree(space.root, early.root, dirs_exist_ok=True)
+    silver = lake_of(early).silver
+    silver.drop([week for week in silver.weeks() if week % 100 >= 40])
     with pytest.raises(PipelineError, match="no labelled basket is in valid; training needs weeks 1-38"):
         split(early)

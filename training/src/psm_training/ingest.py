@@ -1,63 +1,82 @@
-"""Step 1: any source -> silver.parquet, the 22 columns in a fixed order of rows."""
+"""Step 1: any source -> silver, the 22 columns, in the lake."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
-from psm_contract.schema import COLUMN_NAMES
 from psm_training.errors import PipelineError
 from psm_training.label import add_label
-from psm_training.sources import complete_journey, source_files, synthetic_baskets
+from psm_training.lake.place import Lake, lake_at
+from psm_training.lake.silver import write_silver
+from psm_training.lake.sql import quoted
+from psm_training.lake.views import MEMORY_LIMIT, open_lake
+from psm_training.sources import complete_journey, synthetic_baskets
 from psm_training.workspace import Workspace, write_json
 
-SOURCES: Final = (complete_journey.NAME, source_files.NAME, synthetic_baskets.NAME)
+SOURCE_FILES: Final = "source-files"
+SOURCES: Final = (complete_journey.NAME, SOURCE_FILES, synthetic_baskets.NAME)
+TRUTH: Final = "truth.parquet"
+"""Beside generated source files: the exact probabilities of every basket."""
 
-MEMORY_LIMIT: Final = "2GB"
-"""DuckDB spills to disk beyond it; the whole pipeline stays below 4 GB."""
 
-
-def ingest(space: Workspace, source: str, data: Path | None = None) -> str:
-    """Writes silver.
+def ingest(space: Workspace, source: str, data: str | Path | None = None, lake: str | None = None) -> str:
+    """Brings silver up to date.
 
     Args:
-        space: Where to.
+        space: Gets source.json, which says where the lake is.
         source: One of SOURCES.
-        data: Folder of the files, for source-files only.
+        data: Folder, file or s3:// address of the files, for source-files only.
+        lake: Folder or s3:// address; by default inside the workspace.
 
     Returns:
         One line for the user.
 
     Raises:
-        PipelineError: The data is not there or not of the schema.
+        PipelineError: The data is not there, not whole or not of the schema.
     """
+    if source not in SOURCES:
+        raise PipelineError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
     space.root.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as database:
-        _load(database, source, data)
-        columns = ", ".join(COLUMN_NAMES)
-        database.execute(
-            f"COPY (SELECT {columns} FROM silver ORDER BY BASKET_ID, PROD_CODE, SPEND, QUANTITY) "  # noqa: S608  # names of our own schema
-            "TO $path (FORMAT parquet, COMPRESSION zstd)",
-            {"path": str(space.silver)},
-        )
+    where = lake or str(space.lake)
+    place = lake_at(where)
+    place.claim(source, replace=lake is None)
+    facts: dict[str, Any] = {"source": source, **({"lake": lake} if lake is not None else {})}
+    if source == SOURCE_FILES:
+        facts |= _files(place, data)
+    else:
+        facts |= _whole(place, source)
+    write_json(space.source, facts)
+    with open_lake(space) as database:
         counts = database.execute(
             "SELECT count(*), count(DISTINCT BASKET_ID), count(DISTINCT CUST_CODE) FROM silver"
         ).fetchone()
+        truth = Path(data) / TRUTH if isinstance(data, Path) or (data and "://" not in data) else None
+        if source == SOURCE_FILES and truth is not None and truth.exists():
+            database.execute(f"CREATE VIEW truth AS FROM read_parquet({quoted(str(truth))})")
+            facts["bayes_accuracy"] = synthetic_baskets.bayes_accuracy(database)
     lines, baskets, households = counts if counts is not None else (0, 0, 0)
-    write_json(space.source, {"source": source, "lines": lines, "baskets": baskets, "households": households})
-    return f"{lines:,} lines, {baskets:,} baskets, {households:,} households from {source}"
+    write_json(space.source, {**facts, "lines": lines, "baskets": baskets, "households": households})
+    news = f", {facts['files_read']} files read" if "files_read" in facts else ""
+    return f"{lines:,} lines, {baskets:,} baskets, {households:,} households from {source}{news}"
 
 
-def _load(database: duckdb.DuckDBPyConnection, source: str, data: Path | None) -> None:
-    match source:
-        case complete_journey.NAME:
-            complete_journey.load_silver(database)
-            add_label(database)
-        case source_files.NAME:
-            if data is None:
-                raise PipelineError("source-files needs --data FOLDER, the folder of transactions_*.csv")
-            source_files.load_silver(database, data)
-        case synthetic_baskets.NAME:
+def _files(lake: Lake, data: str | Path | None) -> dict[str, Any]:
+    from psm_training.sources.source_files import ingest_files  # noqa: PLC0415  # Ibis takes a second to import
+
+    if data is None:
+        raise PipelineError("source-files needs --data FOLDER, the folder of transactions_*.csv, a file or s3://")
+    return {"files_read": len(ingest_files(lake, data))}
+
+
+def _whole(lake: Lake, source: str) -> dict[str, Any]:
+    """Sources that come as one piece."""
+    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as database:
+        if source == synthetic_baskets.NAME:
             synthetic_baskets.load_silver(database)
-        case _:
-            raise PipelineError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
+            write_silver(database, lake, source, "generated")
+            return {"bayes_accuracy": synthetic_baskets.bayes_accuracy(database)}
+        complete_journey.load_silver(database)
+        add_label(database)
+        write_silver(database, lake, source, complete_journey.version())
+        return {}

@@ -10,7 +10,9 @@ from typing import Final
 import duckdb
 
 from psm_training.errors import PipelineError
-from psm_training.workspace import Workspace, need
+from psm_training.lake.place import lake_of
+from psm_training.lake.views import open_lake
+from psm_training.workspace import Workspace
 
 LAST_TRAINING_WEEK: Final = 38
 """Of the year; the three weeks up to the first test week are left out, so that no promotion spans both sides."""
@@ -23,14 +25,6 @@ VALID_PERCENT: Final = 8
 """The remaining 24 % of households are the test set."""
 
 _PERCENTILE: Final = "(CAST('0x' || substr(sha256('household ' || {household}), 1, 8) AS BIGINT) % 100)"
-
-# A basket without a card gets a household of its own, so that two strangers are never taken for one.
-_BASKETS: Final = """
-CREATE TABLE basket AS
-SELECT BASKET_ID, coalesce(any_value(CUST_CODE), 'basket ' || BASKET_ID) AS household,
-       any_value(SHOP_WEEK) AS week, any_value(BASKET_PRICE_SENSITIVITY) AS label, {part} AS part
-FROM read_parquet($silver) GROUP BY BASKET_ID
-"""
 
 
 def part_sql(household: str, week: str) -> str:
@@ -49,7 +43,7 @@ def part_sql(household: str, week: str) -> str:
 
 
 def split(space: Workspace) -> str:
-    """Writes gold: one row per basket with its part.
+    """Brings gold up to date: one row per basket with its part.
 
     Returns:
         One line for the user.
@@ -57,12 +51,11 @@ def split(space: Workspace) -> str:
     Raises:
         PipelineError: A part is empty, or a household or week is on both sides.
     """
-    with duckdb.connect() as database:
-        part = part_sql("coalesce(any_value(CUST_CODE), 'basket ' || BASKET_ID)", "any_value(SHOP_WEEK)")
-        database.execute(_BASKETS.format(part=part), {"silver": str(need(space.silver, "ingest"))})
-        counts = dict(
-            database.execute("SELECT part, count(*) FROM basket WHERE label <> 'XX' GROUP BY part").fetchall()
-        )
+    from psm_training.lake.gold import write_gold  # noqa: PLC0415  # Ibis takes a second to import
+
+    write_gold(lake_of(space))
+    with open_lake(space) as database:
+        counts = dict(database.execute("SELECT part, count(*) FROM gold WHERE label <> 'XX' GROUP BY part").fetchall())
         for name in (TRAIN, VALID, TEST):
             if not counts.get(name):
                 raise PipelineError(
@@ -70,22 +63,20 @@ def split(space: Workspace) -> str:
                     f"and weeks {FIRST_TEST_WEEK}-53 of many households"
                 )
         _prove_apart(database)
-        database.execute(
-            "COPY (FROM basket ORDER BY BASKET_ID) TO $path (FORMAT parquet)", {"path": str(space.baskets)}
-        )
     return ", ".join(f"{counts[name]:,} baskets {name}" for name in (TRAIN, VALID, TEST))
 
 
 def _prove_apart(database: duckdb.DuckDBPyConnection) -> None:
     """Refuses a split that leaks."""
     shared = database.execute(
-        "SELECT household FROM basket WHERE part <> $unused GROUP BY household HAVING count(DISTINCT part) > 1 LIMIT 1",
+        "SELECT household FROM gold WHERE part <> $unused GROUP BY household HAVING count(DISTINCT part) > 1 LIMIT 1",
         {"unused": UNUSED},
     ).fetchone()
     if shared is not None:
         raise PipelineError(f"household {shared[0]} is in two parts of the split")
     weeks = database.execute(
-        "SELECT max(week % 100) FILTER (part = $train), min(week % 100) FILTER (part IN ($valid, $test)) FROM basket",
+        "SELECT max(SHOP_WEEK % 100) FILTER (part = $train), min(SHOP_WEEK % 100) FILTER (part IN ($valid, $test)) "
+        "FROM gold",
         {"train": TRAIN, "valid": VALID, "test": TEST},
     ).fetchone()
     if weeks is not None and not weeks[0] < weeks[1]:

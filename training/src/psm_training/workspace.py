@@ -19,13 +19,23 @@ class Workspace:
     root: Path
 
     @property
+    def lake(self) -> Path:
+        """Silver, gold and quarantine, unless `ingest` was told of another lake."""
+        return self.root / "lake"
+
+    @property
     def silver(self) -> Path:
-        """Lines with the 22 columns, labelled."""
-        return self.root / "silver.parquet"
+        """Lines with the 22 columns, labelled; a table of the lake, read by `psm_training.lake.views.open_lake`."""
+        return self.lake / "silver"
+
+    @property
+    def gold(self) -> Path:
+        """One row per basket with household, label, part and lines; a table of the lake likewise."""
+        return self.lake / "gold"
 
     @property
     def source(self) -> Path:
-        """Which source silver came from."""
+        """Which source silver came from, and where its lake is."""
         return self.root / "source.json"
 
     @property
@@ -34,14 +44,14 @@ class Workspace:
         return self.root / "validation.json"
 
     @property
-    def baskets(self) -> Path:
-        """Gold: one row per basket with household, week, label and part."""
-        return self.root / "baskets.parquet"
-
-    @property
     def models(self) -> Path:
         """What the run made: one entry per recipe."""
         return self.root / "models.json"
+
+    @property
+    def comparison(self) -> Path:
+        """Every family of estimators beside the others, of `psm-train benchmark`."""
+        return self.root / "comparison.json"
 
     def of(self, recipe: str) -> "ModelFiles":
         """Files of one recipe."""
@@ -70,6 +80,11 @@ class ModelFiles:
     def estimator(self) -> Path:
         """The fitted forest."""
         return self.folder / "model.joblib"
+
+    @property
+    def predictions(self) -> Path:
+        """What the model answers to the valid and test baskets: psm_training.models.predictions."""
+        return self.folder / "predictions.npz"
 
     @property
     def evaluation(self) -> Path:

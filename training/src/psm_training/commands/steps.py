@@ -1,35 +1,54 @@
-"""The steps that only need the workspace: ingest, validate, split, features, train, evaluate, package."""
+"""The steps that only need the workspace: ingest, split, features, train, evaluate, package; and a look at the lake."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from psm_training.commands.options import add_source
+from psm_training.commands.options import add_source, examples
 from psm_training.provenance import current_commit
-from psm_training.recipes import RECIPES, recipe_named
+from psm_training.recipes import KNOWN, recipe_named
 from psm_training.settings import Settings
 from psm_training.workspace import Workspace
 
 
 def add(commands: Any) -> None:
     """Puts the subcommands on the parser."""
-    first = commands.add_parser("ingest", help="source -> silver, the 22 columns")
+    first = commands.add_parser(
+        "ingest",
+        help="source -> silver, the 22 columns; only files that are new or changed",
+        **examples(
+            "psm-train ingest --out build/models",
+            "psm-train ingest --source source-files --data till/2008.zip --out build/models",
+            "psm-train ingest --source source-files --data s3://till/weekly --lake s3://lake/psm --out build/models",
+        ),
+    )
     add_source(first)
     first.set_defaults(command=_step, step="ingest")
-    for name, text in (("validate", "check silver"), ("split", "who trains and who tests")):
-        step = commands.add_parser(name, help=text)
+    for name, text, command in (
+        ("split", "silver -> gold: one row per basket, and who trains and who tests", _step),
+        ("verify-lake", "compare every file of the lake with its manifest", _verify),
+    ):
+        step = commands.add_parser(name, help=text, **examples(f"psm-train {name} --out build/models"))
         step.add_argument("--out", type=Path, required=True)
-        step.set_defaults(command=_step, step=name)
+        step.set_defaults(command=command, step=name)
     for name, text in (
         ("features", "gold -> tables and matrices"),
-        ("train", "matrix -> forest"),
+        ("train", "matrix -> estimator"),
         ("evaluate", "metrics on other households in later weeks"),
         ("package", "model.tar.gz with its proof"),
     ):
-        step = commands.add_parser(name, help=text)
+        step = commands.add_parser(name, help=text, **examples(f"psm-train {name} --out build/models --recipe v2"))
         step.add_argument("--out", type=Path, required=True)
-        step.add_argument("--recipe", required=True, choices=[recipe.name for recipe in RECIPES])
+        step.add_argument("--recipe", required=True, choices=list(KNOWN))
         step.set_defaults(command=_step, step=name)
+
+
+def _verify(options: argparse.Namespace, settings: Settings) -> Any:
+    from psm_training.lake.place import lake_of  # noqa: PLC0415  # as below
+
+    del settings
+    lake = lake_of(Workspace(options.out))
+    return {"verify-lake": f"{lake.silver.verify()} files of silver, {lake.gold.verify()} of gold are as written"}
 
 
 def _step(options: argparse.Namespace, settings: Settings) -> Any:
@@ -37,7 +56,7 @@ def _step(options: argparse.Namespace, settings: Settings) -> Any:
 
     space, name = Workspace(options.out), options.step
     if name == "ingest":
-        return {name: steps.ingest(space, options.source, options.data)}
+        return {name: steps.ingest(space, options.source, options.data, options.lake)}
     if name in steps.OF_DATA:
         return {name: steps.OF_DATA[name](space)}
     recipe = recipe_named(options.recipe)

@@ -12,6 +12,7 @@ the wheel's code is not imported. The data has other columns and no price sensit
 Whatever is fitted (terciles, store formats) is fitted on training weeks only.
 """
 
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Final
@@ -146,6 +147,11 @@ def data_folder() -> Path:
     if spec is None or spec.origin is None:
         raise PipelineError(f"the data is not installed; run `uv sync`, or `pip install {DISTRIBUTION}`")
     return Path(spec.origin).parent / "data"
+
+
+def version() -> str:
+    """Of the wheel: what it holds never changes under one version."""
+    return f"{DISTRIBUTION} {importlib.metadata.version(DISTRIBUTION)}"
 
 
 def load_silver(database: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,172 @@
+"""Raw -> silver -> gold as Ibis expressions: what the lake computes, whatever engine runs it.
+
+DuckDB runs them here; `sql` writes the same for Athena and Spark. Nothing here touches data.
+"""
+
+from functools import partial
+from typing import Any, Final
+
+import ibis
+from ibis.config import Config
+
+from psm_contract.features import CONTEXT_COLUMNS
+from psm_contract.schema import COLUMN_NAMES, COLUMNS
+from psm_training.lake.schema import LINE_COLUMNS, LONGEST_REGION, NEEDED, PARTITION, RANGES
+from psm_training.split import (
+    FIRST_TEST_WEEK,
+    LAST_TRAINING_WEEK,
+    TEST,
+    TRAIN,
+    TRAIN_PERCENT,
+    UNUSED,
+    VALID,
+    VALID_PERCENT,
+)
+
+TYPES: Final = {"integer": "int64", "number": "float64", "text": "string"}
+LAST_WEEK: Final = 53
+"""Some years have one more than 52."""
+HASH_DIGITS: Final = 8
+"""Hexadecimal digits of a household's sha256 that decide its side."""
+
+DIALECTS: Final = {"duckdb": "duckdb", "pyspark": "pyspark", "trino": "trino", "athena": "trino"}
+"""Engines, and whose SQL they read: Athena's is Trino's, and Ibis knows more of that than it does of Athena."""
+
+Expression = Any
+"""Ibis infers types at run time; its own annotations do not tell a table's columns apart."""
+
+
+def raw() -> Expression:
+    """Lines as a file has them: the 22 columns, read as their types, and the place of the line."""
+    return ibis.table({**_types(), "rowid": "int64"}, name="raw")
+
+
+def silver() -> Expression:
+    """Lines that can be used: the 22 columns."""
+    return ibis.table(_types(), name="silver")
+
+
+def _types() -> dict[str, str]:
+    return {column.name: TYPES[column.kind] for column in COLUMNS}
+
+
+def problem(lines: Expression) -> Expression:
+    """Why a line cannot be used; null for one that can. The first reason is told."""
+    cases = [(lines[name].isnull(), f"{name} is empty") for name in NEEDED]
+    cases.append((lines.SPEND.isnan() | lines.SPEND.isinf(), "SPEND is not a number"))
+    for name, (low, high) in RANGES.items():
+        cases.append(((lines[name] < low) | (lines[name] > high), f"{name} is outside {low}-{high}"))
+    week = lines.SHOP_WEEK % 100
+    cases.append(((week < 1) | (week > LAST_WEEK), "SHOP_WEEK is no week of a year, yyyyww"))
+    cases.append(
+        ((lines.STORE_REGION.length() > LONGEST_REGION) | ~_is_code(lines.STORE_REGION), "STORE_REGION is no code")
+    )
+    return ibis.cases(*cases)
+
+
+def _is_code(text: Expression) -> Expression:
+    """A region becomes a folder's name: letters, digits, - and _."""
+    return text.re_search("^[A-Za-z0-9_-]+$")
+
+
+def bad_lines(lines: Expression) -> Expression:
+    """Place and reason of every line that cannot be used."""
+    return lines.select("rowid", reason=problem(lines)).filter(ibis._.reason.notnull())
+
+
+def usable(lines: Expression, *, distinct: bool) -> Expression:
+    """Raw -> silver.
+
+    Args:
+        lines: Table `raw`.
+        distinct: Leave copies of a line out; costs a third of the time, so it is asked for where there are some.
+    """
+    kept = lines.filter(problem(lines).isnull()).select(*COLUMN_NAMES)
+    return kept.distinct() if distinct else kept
+
+
+def baskets(lines: Expression, engine: str = "duckdb") -> Expression:
+    """Silver -> gold: one row per basket with its part of the split, context and lines.
+
+    A basket without a card gets a household of its own, so that two strangers are never taken for one.
+    """
+    grouped = lines.group_by(*PARTITION, "BASKET_ID").aggregate(
+        card=lines.CUST_CODE.max(),
+        label=lines.BASKET_PRICE_SENSITIVITY.max(),
+        **{name: lines[name].max() for name in CONTEXT_COLUMNS if name not in PARTITION},
+        lines=_sortable(lines).collect(),
+    )
+    in_order = grouped.lines.sort()
+    columns = {name: in_order.map(partial(_field, name=name)) for name in LINE_COLUMNS}
+    household = ibis.coalesce(grouped.card, ibis.literal("basket ") + grouped.BASKET_ID.cast("string"))
+    return grouped.mutate(household=household, part=part(household, grouped.SHOP_WEEK, engine), **columns).drop(
+        "card", "lines"
+    )
+
+
+def _sortable(lines: Expression) -> Expression:
+    """A line as one value without nulls, which Trino's rows must not hold to be sorted; sorts by its fields in turn.
+
+    Sorting one list is five times faster in DuckDB than collecting six in order, and Spark cannot collect in order.
+    """
+    optional = [name for name in LINE_COLUMNS if name not in NEEDED]
+    return ibis.struct({name: lines[name].fill_null("") if name in optional else lines[name] for name in LINE_COLUMNS})
+
+
+def _field(line: Expression, name: str) -> Expression:
+    return line[name] if name in NEEDED else line[name].nullif("")
+
+
+def part(household: Expression, week: Expression, engine: str = "duckdb") -> Expression:
+    """Which part a basket belongs to; `psm_training.split.part_sql` says the same in DuckDB's words."""
+    percentile = _percentile(_sha256("household " + household, engine))
+    is_late = week % 100 >= FIRST_TEST_WEEK
+    trains = percentile < TRAIN_PERCENT
+    return ibis.cases(
+        (trains & (week % 100 <= LAST_TRAINING_WEEK), TRAIN),
+        (trains | ~is_late, UNUSED),
+        (percentile < TRAIN_PERCENT + VALID_PERCENT, VALID),
+        else_=TEST,
+    )
+
+
+def _percentile(digest: Expression) -> Expression:
+    """First digits of a sha256 as a number, modulo 100; no engine but DuckDB casts hexadecimal text."""
+    weights = [pow(16, HASH_DIGITS - 1 - place, 100) for place in range(HASH_DIGITS)]
+    digits = [ibis.literal("0123456789abcdef").find(digest.substr(place, 1)) for place in range(HASH_DIGITS)]
+    return sum(digit * weight for digit, weight in zip(digits, weights, strict=True)) % 100
+
+
+def _sha256(text: Expression, engine: str) -> Expression:
+    """Hexadecimal, of the UTF-8 bytes."""
+    if DIALECTS[engine] == "trino":  # Ibis has no digest for it
+        return _to_hex(_sha256_of_bytes(_to_utf8(text))).lower()
+    return text.hexdigest("sha256")
+
+
+@ibis.udf.scalar.builtin(name="to_utf8")  # type: ignore[untyped-decorator]  # Ibis is untyped
+def _to_utf8(text: str) -> bytes:  # the engine's own function
+    raise NotImplementedError(text)
+
+
+@ibis.udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]  # as above
+def _sha256_of_bytes(raw: bytes) -> bytes:  # likewise
+    raise NotImplementedError(raw)
+
+
+@ibis.udf.scalar.builtin(name="to_hex")  # type: ignore[untyped-decorator]  # as above
+def _to_hex(raw: bytes) -> str:  # likewise
+    raise NotImplementedError(raw)
+
+
+class _SparkOptions(Config):  # type: ignore[misc]  # Ibis is untyped
+    """What Ibis' Spark adapter sets when Spark is installed; writing SQL for it needs no Spark."""
+
+    treat_nan_as_null: bool = False
+
+
+def sql(expression: Expression, engine: str = "duckdb") -> str:
+    """The expression as a statement of an engine: duckdb, athena, trino or pyspark."""
+    if engine == "pyspark" and ibis.options.pyspark is None:
+        ibis.options.pyspark = _SparkOptions()
+    return str(ibis.to_sql(expression, dialect=DIALECTS[engine]))
