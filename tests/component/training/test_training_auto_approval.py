@@ -188,6 +188,21 @@ def test_s3_keeps_its_promise(aws: ModelRegistry) -> None:
     assert not aws.put_if(url, b"four", etag=seen.etag)
 
 
+@pytest.mark.usefixtures("aws")
+def test_the_model_card_goes_along_when_there_is_one(
+    s3: AwsEndpoints, psm_train: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """What `psm-train report` wrote beside the model is the package's draft of a model card."""
+    files = model_files(tmp_path / "with", answers(0.78, seed=1))
+    (files.folder / "model_card.json").write_text('{"model_overview": {}}')
+    with_card = psm_train("register", "--model", files.folder)
+    without = psm_train("register", "--model", model_files(tmp_path / "without", answers(0.79, seed=2)).folder)
+    sagemaker = boto3.client("sagemaker", region_name=s3.region)
+    seen = sagemaker.describe_model_package(ModelPackageName=with_card["arn"])
+    assert seen["ModelCard"] == {"ModelCardContent": '{"model_overview": {}}', "ModelCardStatus": "Draft"}
+    assert "ModelCard" not in sagemaker.describe_model_package(ModelPackageName=without["arn"])
+
+
 def test_a_version_is_found_by_its_arn(aws: ModelRegistry, psm_train: Callable[..., Answer], tmp_path: Path) -> None:
     """The group is what the package says, whatever --group is."""
     registered(psm_train, tmp_path, (0.78, 1))
