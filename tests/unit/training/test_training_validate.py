@@ -1,10 +1,12 @@
-"""Data validation: each check passes on good data and fails on data broken for it."""
+"""Data validation: each suite passes on good data and fails on data broken for it; nothing leaves the workspace."""
 
 # A live annotation with a DuckDB type, once Hypothesis looked at it, makes DuckDB report leaks when Python exits.
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,77 +15,156 @@ import pytest
 
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
-from psm_training.validate import run_checks, validate
-from psm_training.workspace import Workspace
+from psm_training.lake.place import lake_at, raw_weeks
+from psm_training.lake.silver import write_silver
+from psm_training.lake.views import open_lake
+from psm_training.split import split
+from psm_training.validation.step import DOCS, load_raw, run_checks, validate
+from psm_training.validation.verdict import Check, failures
+from psm_training.workspace import Workspace, write_json
+
+LAYERS = ("raw", "silver", "gold")
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Synthetic silver."""
+    """Synthetic silver and gold."""
     space = Workspace(tmp_path_factory.mktemp("validate"))
     ingest(space, "synthetic")
+    split(space)
     return space
 
 
-@pytest.fixture
-def database(space: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A copy of it that a test may break."""
-    with duckdb.connect() as database:
-        database.execute(f"CREATE TABLE silver AS FROM '{space.silver}'")
+@pytest.fixture(scope="module")
+def tables(space: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The layers as tables."""
+    with open_lake(space) as database:
+        for name in ("silver", "gold"):
+            database.execute(
+                f"CREATE TABLE copied AS FROM {name}; DROP VIEW {name}; ALTER TABLE copied RENAME TO {name}"
+            )
+        load_raw(database, raw_weeks(space))
         yield database
 
 
-def test_good_data_passes_and_the_verdict_is_written(space: Workspace) -> None:
-    """One line for the user, all checks in the file."""
-    assert validate(space) == "11 checks passed"
+@pytest.fixture
+def database(tables: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Tables that a test may break."""
+    tables.begin()
+    yield tables
+    tables.rollback()
+
+
+def test_good_data_passes_and_verdict_and_docs_are_written(space: Workspace) -> None:
+    """One line for the user, all checks in the file, a page per suite."""
+    assert re.fullmatch(r"\d+ checks of raw, silver, gold passed", validate(space))
     document = json.loads(space.validation.read_text())
     assert document["verdict"] == "passed"
     assert all(check["passed"] for check in document["checks"])
+    assert {check["name"].partition(" ")[0] for check in document["checks"]} == set(LAYERS)
+    pages = [path for path in (space.root / DOCS / "validations").rglob("*.html") if "silver weeks" in str(path)]
+    assert pages
+    assert "no line has QUANTITY outside 1-10000" in pages[0].read_text()
+    assert (space.root / DOCS / "index.html").exists()
 
 
 @pytest.mark.parametrize(
     ("breakage", "check", "message"),
     [
-        ("ALTER TABLE silver DROP COLUMN STORE_FORMAT", "columns", "missing: STORE_FORMAT"),
-        ("DELETE FROM silver WHERE BASKET_ID % 10 > 0", "volume", "needed are 10000, 2000, 100"),
-        ("UPDATE silver SET PROD_CODE = NULL WHERE SHOP_HOUR = 9", "nulls", "PROD_CODE"),
-        ("UPDATE silver SET SHOP_WEEKDAY = 0 WHERE SHOP_WEEKDAY = 7", "ranges", "SHOP_WEEKDAY outside 1-7"),
-        ("UPDATE silver SET SPEND = -1 WHERE SHOP_HOUR = 9", "ranges", "SPEND outside"),
-        ("UPDATE silver SET SHOP_WEEK = 200860 WHERE SHOP_WEEK = 200852", "ranges", "SHOP_WEEK % 100 outside 1-53"),
-        ("UPDATE silver SET BASKET_SIZE = 'XXL' WHERE BASKET_SIZE = 'L'", "words", r"BASKET_SIZE has \['XXL'\]"),
-        ("UPDATE silver SET CUST_CODE = PROD_CODE", "baskets", "CUST_CODE in"),
-        ("UPDATE silver SET PROD_CODE_10 = BASKET_SIZE", "hierarchy", "in more than one PROD_CODE_10"),
-        ("INSERT INTO silver FROM silver WHERE SHOP_HOUR < 12", "duplicates", "of lines are copies"),
-        ("DELETE FROM silver WHERE SHOP_WEEK = 200810", "weeks", "51 weeks between 200801 and 200852"),
-        ("UPDATE silver SET BASKET_PRICE_SENSITIVITY = 'XX' WHERE SHOP_WEEKDAY < 6", "label coverage", "are labelled"),
-        ("UPDATE silver SET BASKET_PRICE_SENSITIVITY = 'MM' WHERE BASKET_PRICE_SENSITIVITY = 'UM'", "class balance", "UM 0.0%"),
+        ("UPDATE raw SET quarantined = lines // 20 WHERE SHOP_WEEK = 200810", "raw quarantine", r"set aside; seen: 0\.0\d+ in 200810$"),
+        ("UPDATE raw SET files = 2", "raw files", "under two names; seen: 1 in 200801, 1 in 200802, 1 in 200803 and 49 more"),
+        ("UPDATE raw SET lines = lines - 5 WHERE SHOP_WEEK = 200810", "raw rows", "no more lines.*; seen: 5 in 200810"),
+        ("ALTER TABLE silver DROP COLUMN STORE_FORMAT", "silver columns", "missing: STORE_FORMAT"),
+        ("ALTER TABLE silver ALTER SPEND TYPE VARCHAR", "silver types", "SPEND is of type number; seen: 'VARCHAR'"),
+        ("DELETE FROM silver WHERE BASKET_ID % 10 > 0", "silver volume", "at least 2000 baskets; seen: 1"),
+        ("UPDATE silver SET PROD_CODE = NULL WHERE SHOP_HOUR = 9", "silver nulls", r"PROD_CODE; seen: \d+ in 2008\d\d"),
+        ("UPDATE silver SET SHOP_WEEKDAY = 0 WHERE SHOP_WEEKDAY = 7", "silver ranges", "SHOP_WEEKDAY outside 1-7; seen"),
+        ("UPDATE silver SET SPEND = -1 WHERE SHOP_WEEK = 200807", "silver ranges", r"SPEND outside .*; seen: \d+ in 200807$"),
+        ("UPDATE silver SET SPEND = 'NaN' WHERE SHOP_HOUR = 9", "silver ranges", "SPEND outside"),
+        ("UPDATE silver SET SHOP_WEEK = 200860 WHERE SHOP_WEEK = 200852", "silver ranges", "in 200860"),
+        ("UPDATE silver SET BASKET_SIZE = 'XXL' WHERE BASKET_SIZE = 'L'", "silver words", "S, M, L; seen: 'XXL'"),
+        ("UPDATE silver SET CUST_CODE = PROD_CODE", "silver baskets", "disagree about CUST_CODE; seen"),
+        ("UPDATE silver SET PROD_CODE_10 = BASKET_SIZE", "silver hierarchy", "more than one PROD_CODE_10; seen"),
+        ("INSERT INTO silver FROM silver WHERE SHOP_WEEK = 200810", "silver duplicates", "copies of others; seen: 0.5.* in 200810"),
+        ("DELETE FROM silver WHERE SHOP_WEEK = 200810", "silver weeks", "no week is missing.*; seen: 1 in 200811"),
+        ("DELETE FROM silver WHERE SHOP_WEEK = 200810 AND SHOP_HOUR > 9", "silver weeks", "median week; seen: 0.* in 200810"),
+        ("UPDATE gold SET label = 'XX' WHERE BASKET_ID % 10 < 6", "gold label coverage", "50% of baskets are labelled; seen: 0.3"),
+        ("UPDATE gold SET label = 'MM' WHERE label = 'UM'", "gold class balance", "are UM; seen: 0$"),
+        ("UPDATE gold SET label = 'LA' WHERE SHOP_WEEK = 200820", "gold class balance", "baskets are MM; seen: 0 in 200820"),
+        ("UPDATE gold SET part = 'unused' WHERE part = 'valid'", "gold split", "in valid; seen: 0"),
+        ("UPDATE gold SET household = 'one'", "gold leak", "two parts of the split; seen: 1"),
+        ("UPDATE gold SET part = 'train' WHERE SHOP_WEEK = 200850 AND part = 'unused'", "gold leak", "before a week of training; seen: 9"),
+        ("INSERT INTO gold FROM gold WHERE SHOP_WEEK = 200810", "gold rows", "no basket is there twice; seen"),
+        ("DELETE FROM gold WHERE SHOP_WEEK = 200810", "gold rows", "the baskets of silver; seen"),
+        ("UPDATE gold SET SPEND = SPEND[2:] WHERE SHOP_WEEK = 200810", "gold lines", r"every basket has lines.*; seen: \d+ in 200810"),
     ],
     ids=[
-        "a column is missing", "too few lines", "a needed value is null", "weekday 0", "negative spend", "week 60",
-        "an unknown word", "two customers in a basket", "a product that moves", "copied lines", "a missing week",
-        "too few labels", "a class is gone",
+        "too much set aside", "a file twice", "lines from nowhere",
+        "a column is missing", "a column of another type", "too few baskets", "a needed value is null", "weekday 0",
+        "negative spend", "a flood of NaN", "week 60", "an unknown word", "two customers in a basket",
+        "a product that moves", "a week that came twice", "a missing week", "half a week", "too few labels",
+        "a class is gone", "a class is gone for a week", "a part is empty", "a household on both sides",
+        "training after testing", "a basket twice", "baskets lost", "a torn basket",
     ],
 )  # fmt: skip
 def test_broken_data_fails_the_check_that_looks_for_it(
     database: duckdb.DuckDBPyConnection, breakage: str, check: str, message: str
 ) -> None:
-    """By name, with what was seen in the message."""
+    """By name, with the week in the message where one is at fault."""
     database.execute(breakage)
-    failed = {found.name: found.message for found in run_checks(database) if not found.passed}
+    failed = {
+        found.name: found.message for found in run_checks(database, None, [check.partition(" ")[0]]) if not found.passed
+    }
     assert check in failed
     assert re.search(message, failed[check])
 
 
-def test_a_failure_stops_the_pipeline_and_is_written(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_a_failure_stops_the_pipeline_and_is_written(space: Workspace, tmp_path: Path) -> None:
     """The verdict is there for whoever goes on all the same."""
-    space = Workspace(tmp_path)
-    database.execute(f"COPY (FROM silver WHERE BASKET_ID % 10 = 0) TO '{space.silver}' (FORMAT parquet)")
-    with pytest.raises(PipelineError, match="data validation failed: volume"):
-        validate(space)
-    assert json.loads(space.validation.read_text())["verdict"] == "failed"
+    few = Workspace(tmp_path)
+    with duckdb.connect() as database, open_lake(space) as lake:
+        database.register("silver", lake.sql("FROM silver WHERE BASKET_ID % 10 = 0").to_arrow_table())
+        write_silver(database, lake_at(str(few.lake)), "test", "1")
+    write_json(few.source, {"source": "test"})
+    with pytest.raises(PipelineError, match="data validation failed: silver volume"):
+        validate(few)
+    assert json.loads(few.validation.read_text())["verdict"] == "failed"
 
 
 def test_a_step_without_its_input_says_what_to_run(tmp_path: Path) -> None:
     """The message is the remedy."""
     with pytest.raises(PipelineError, match="run `psm-train ingest` first"):
         validate(Workspace(tmp_path))
+
+
+def test_a_message_names_a_few_faults_and_counts_the_rest() -> None:
+    """Only failed checks are told."""
+    checks = [Check("silver weeks", True, "fine"), Check("silver nulls", False, "a"), Check("gold rows", False, "b")]
+    assert failures(checks) == "silver nulls: a; gold rows: b"
+
+
+ALONE = """
+import socket, sys
+from pathlib import Path
+
+def refuse(*_):
+    sys.exit("a connection was asked for")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+from psm_training.__main__ import main
+sys.exit(main(["validate", "--out", sys.argv[1]]))
+"""
+
+
+def test_nothing_is_sent_and_nothing_is_written_elsewhere(space: Workspace, tmp_path: Path) -> None:
+    """Great Expectations would report its use, keep an identity at home and data docs below /tmp."""
+    home, temporary, elsewhere = (tmp_path / name for name in ("home", "temporary", "elsewhere"))
+    for folder in (home, temporary, elsewhere):
+        folder.mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", ALONE, str(space.root)],
+        env={"HOME": str(home), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=elsewhere, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, "")
+    assert [path for folder in (home, temporary, elsewhere) for path in folder.rglob("*")] == []

@@ -10,7 +10,7 @@ from psm_training.package import package
 from psm_training.recipes import Recipe
 from psm_training.split import split
 from psm_training.train import train
-from psm_training.validate import validate
+from psm_training.validation.step import validate
 from psm_training.workspace import Workspace
 
 __all__ = ["OF_DATA", "OF_RECIPE", "ingest", "package", "split", "validate"]
