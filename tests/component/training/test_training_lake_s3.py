@@ -150,7 +150,7 @@ def _one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_one_attempt")
-@pytest.mark.parametrize("after_bytes", [3_000, 40_000, 250_000])
+@pytest.mark.parametrize("after_bytes", [3_000, 100_000])
 def test_an_s3_that_dies_in_the_middle_of_a_write_leaves_whole_weeks(
     bucket: str, cable: Cable, till: Path, tmp_path: Path, after_bytes: int
 ) -> None:
@@ -171,10 +171,3 @@ def test_an_s3_that_dies_in_the_middle_of_a_write_leaves_whole_weeks(
     lake_at(lake).silver.verify()
     ingest(space, "source-files", str(till), lake)
     assert lake_of(space).silver.weeks() == want
-
-
-def test_a_bucket_that_is_not_there_is_named(bucket: str, till: Path, tmp_path: Path) -> None:
-    """In the error, with its address."""
-    del bucket
-    with pytest.raises(PipelineError, match=r"s3://nobody-made-this/lake"):
-        ingest(Workspace(tmp_path), "source-files", str(till), "s3://nobody-made-this/lake")

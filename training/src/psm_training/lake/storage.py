@@ -1,7 +1,7 @@
 """A folder on this machine or in S3, by one interface: bytes appear whole under their name or not at all.
 
-S3 is found as every AWS client finds it: region, credentials and AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL come from the
-environment, which Arrow reads itself.
+S3 is found as boto3 finds it, so AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile's settings hold; credentials are
+looked up by Arrow in the same places.
 """
 
 import os
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from psm_training.errors import PipelineError
+from psm_training.settings import Settings
 
 SCHEME: Final = "s3://"
+AWS_DOMAIN: Final = ".amazonaws.com"
 CONNECT_TIMEOUT_S: Final = 5
 REQUEST_TIMEOUT_S: Final = 30
 ATTEMPTS: Final = 4
@@ -132,8 +134,19 @@ def open_storage(where: str | Path) -> Storage:
     if len(text) <= len(SCHEME):
         raise PipelineError(f"{where} names no bucket; write s3://bucket/folder")
     files = fs.S3FileSystem(
+        **_endpoint(),
         connect_timeout=CONNECT_TIMEOUT_S,
         request_timeout=REQUEST_TIMEOUT_S,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
     )
     return Storage(url=text, root=text.removeprefix(SCHEME), files=files)
+
+
+def _endpoint() -> dict[str, str]:
+    """Where S3 is: Arrow knows AWS, and of the variables that name another place only one."""
+    import boto3  # noqa: PLC0415  # only for what is in S3
+
+    session = boto3.Session(region_name=Settings.from_environment().region)
+    url = str(session.client("s3").meta.endpoint_url)
+    where = {} if AWS_DOMAIN in url else {"endpoint_override": url}
+    return where if session.region_name is None else {**where, "region": str(session.region_name)}
