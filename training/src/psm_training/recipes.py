@@ -173,7 +173,7 @@ FAMILIES: Final = (
     Recipe("xgboost", V2.tables, XgboostRecipe()),
     Recipe("histgb", V2.tables, HistgbRecipe()),
 )
-"""One recipe per family, on v2's features, with parameters found by `psm-train tune`: what `psm-train benchmark` compares."""
+"""One recipe per family on v2's features, its parameters set by hand: where `psm-train tune` starts, what `benchmark` compares."""
 
 KNOWN: Final = {recipe.name: recipe for recipe in (*RECIPES, *FAMILIES)}
 """Every recipe by name; each can be trained, packaged and registered."""
