@@ -119,7 +119,7 @@ def test_what_the_model_ignores_loses_nothing_and_what_decides_loses_much() -> N
 
     def predict(features: NDArray[np.float32]) -> NDArray[np.integer]:
         agree = features[:, 0] == features[:, 1]
-        return np.asarray(np.where(agree, features[:, 0], signal), dtype=np.int64)
+        return np.asarray(np.where(agree, features[:, 0], np.resize(signal, len(features))), dtype=np.int64)
 
     found = importance(predict, matrix, signal, HOUSEHOLD, ["store_a", "store_b", "spend"])
     lost = {entry["name"]: entry["accuracy_lost"]["value"] for entry in found["groups"] + found["features"]}

@@ -84,6 +84,7 @@ def _write(space: Workspace, document: dict[str, Any]) -> dict[str, Any]:
     page, figures, picture = (space.root / f"report.{kind}" for kind in ("html", "json", "svg"))
     best = document["best"]
     write_json(figures, document)
+    document = read_json(figures, "report")  # what is told is a function of the file, down to the order
     write_page(page, document)
     picture.write_text(quality(best, document["models"][best], standalone=True), encoding="utf-8")
     cards = {}
