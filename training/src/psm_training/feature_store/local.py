@@ -76,10 +76,10 @@ class LocalFeatureStore:
 
     def get(self, group: FeatureGroup, identifiers: Sequence[str]) -> dict[str, Record]:
         """The newest record of each identifier that has one."""
-        statement = "SELECT content FROM record WHERE feature_group = ? AND identifier = ?"
+        statement = "SELECT event_time, content FROM record WHERE feature_group = ? AND identifier = ?"
         with self._database() as database:
             rows = {key: database.execute(statement, (group.name, key)).fetchone() for key in identifiers}
-        return {key: json.loads(row[0]) for key, row in rows.items() if row is not None and row[0] is not None}
+        return {key: _record(group, key, *row) for key, row in rows.items() if row is not None and row[1] is not None}
 
     def delete(self, group: FeatureGroup, identifier: str, event_time: str) -> None:
         """From this time on there is no record, until one with a later event time is put."""
@@ -119,8 +119,9 @@ class LocalFeatureStore:
             pyarrow.parquet.write_table(rows, buffer, compression="snappy", store_schema=False)
             digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
             self._offline.write(f"{_folder(group, month)}/{digest[:NAME_DIGITS]}.parquet", buffer.getvalue())
+        features = [name for name, _ in group.features]
         rows = (
-            (group.name, row[group.identifier], row[EVENT_TIME], None if deleted else json.dumps(_known(row)))
+            (group.name, row[group.identifier], row[EVENT_TIME], None if deleted else _content(row, features))
             for row in records.to_pylist()
         )
         with self._database() as database, database:
@@ -156,5 +157,12 @@ def _by_month(log: Any) -> Iterator[tuple[str, Any]]:
         yield month, log.filter(pa.array([other == month for other in months]))
 
 
-def _known(row: Record) -> Record:
-    return {name: value for name, value in row.items() if value is not None}
+def _content(row: Record, features: Sequence[str]) -> str:
+    """Values in the order of the definition: names would be most of the file."""
+    return json.dumps([row[name] for name in features], separators=(",", ":"))
+
+
+def _record(group: FeatureGroup, identifier: str, event_time: str, content: str) -> Record:
+    values = zip((name for name, _ in group.features), json.loads(content), strict=True)
+    known = {name: value for name, value in values if value is not None}
+    return {group.identifier: identifier, EVENT_TIME: event_time, **known}
