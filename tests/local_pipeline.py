@@ -95,7 +95,7 @@ class Execution:
         self._outputs[name] = {"ModelArtifacts": {"S3ModelArtifacts": uri}}
 
     def _run(self, name: str, tree: Path, arguments: list[str], environment: dict[str, str]) -> Ended:
-        self.ended[name] = ended = run(tree, arguments, **environment, **self.environment)
+        self.ended[name] = ended = run(tree, arguments, **{**environment, **self.environment})
         assert ended.code == 0, ended.log
         return ended
 

@@ -22,6 +22,8 @@ from waiting import until
 from psm_training.sagemaker.observed import metric_definitions
 
 LIMIT_S = 300.0
+OF_THE_IMAGE = {"PSM_GIT_SHA": "0" * 40, "SOURCE_DATE_EPOCH": "1767225600"}
+"""The image has no repository to ask for its commit."""
 MOST_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
 
 
@@ -88,7 +90,7 @@ class Container:
         self._log = (tree.parent / "log").open("w+")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "psm_training.sagemaker", "--root", str(tree), *arguments],
-            env={"PATH": os.defpath, "HOME": str(tree.parent), **MOST_THREADS, "TRAINING_JOB_NAME": "t", **environment},
+            env={"PATH": os.defpath, "HOME": str(tree.parent), **MOST_THREADS, **OF_THE_IMAGE, **environment},
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )

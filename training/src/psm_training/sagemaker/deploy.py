@@ -17,7 +17,7 @@ PIPELINE_METRICS: Final = "AWS/Sagemaker/ModelBuildingPipeline"
 SCHEDULER_METRICS: Final = "AWS/Scheduler"
 
 STEP_ALARMS: Final = {
-    "Validate": ("ingest", "validate", "split"),
+    "Validate": ("ingest", "validate", "split", "validate-gold"),
     "Features": ("features",),
     "Train": ("train", "evaluate"),
     "Evaluate": ("evaluate", "package"),

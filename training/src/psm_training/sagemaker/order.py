@@ -9,7 +9,9 @@ from psm_training.errors import PipelineError
 from psm_training.recipes import Recipe, recipe_named
 from psm_training.register import DEFAULT_BUCKET, DEFAULT_GROUP, DEFAULT_IMAGE
 
-OF_DATA: Final = ("ingest", "validate", "split")
+OF_DATA: Final = ("ingest", "validate", "split", "validate-gold")
+VALIDATIONS: Final = ("validate", "validate-gold")
+"""Raw and silver before the split, gold too after it."""
 OF_RECIPE: Final = ("features", "train", "evaluate", "package")
 REGISTER: Final = "register"
 STEPS: Final = (*OF_DATA, *OF_RECIPE, REGISTER)

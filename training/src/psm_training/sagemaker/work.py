@@ -18,7 +18,7 @@ from typing import Any, Final
 from psm_training.errors import PipelineError
 from psm_training.sagemaker.checkpoints import Checkpoints, stamps
 from psm_training.sagemaker.observed import Journal, quality_lines, say
-from psm_training.sagemaker.order import AUTO, OF_DATA, REGISTER, JobOrder
+from psm_training.sagemaker.order import AUTO, OF_DATA, REGISTER, VALIDATIONS, JobOrder
 from psm_training.sagemaker.paths import (
     EXIT_BUG,
     EXIT_DATA,
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(job, journal)
     except PipelineError as err:
         during = next((event["step"] for event in reversed(journal.read()) if event["event"] == "failed"), "")
-        return _failed(journal, f"{during}: {err}", EXIT_DATA if during == "validate" else EXIT_FAILED)
+        return _failed(journal, f"{during}: {err}", EXIT_DATA if during in VALIDATIONS else EXIT_FAILED)
     except Exception as err:  # the edge of the process  # noqa: BLE001
         traceback.print_exc()
         return _failed(journal, f"a bug: {type(err).__name__}: {err}", EXIT_BUG)
@@ -119,8 +119,8 @@ def _action(job: Job, name: str) -> Callable[[], str]:
     space, recipe = job.space, job.order.recipe
     if name == "ingest":
         return lambda: steps.ingest(space, job.order.source, str(job.data) if job.data is not None else None)
-    if name == "validate":
-        return lambda: _validate(job, steps.OF_DATA[name])
+    if name in VALIDATIONS:
+        return lambda: _validate(job, steps.validate)
     if name in OF_DATA:
         return lambda: steps.OF_DATA[name](space)
     if name == "package":
