@@ -93,7 +93,9 @@ def test_a_slice_that_is_worse_is_named_and_others_are_not() -> None:
     region = RNG.choice(np.array(["E", "N", "S", "W"], dtype=object), BASKETS)
     region[:20], region[20:420] = "tiny", None
     predicted = np.where((region == "W") & (np.arange(BASKETS) % 2 == 0), (SO + 1) % 3, SO)
-    (found,) = slices({"STORE_REGION": region}, SO, predicted, HOUSEHOLD).values()
+    store = RNG.choice(np.array(["LS", "XLS"], dtype=object), BASKETS)
+    found, even = slices({"STORE_REGION": region, "STORE_FORMAT": store}, SO, predicted, HOUSEHOLD).values()
+    assert [entry["worse"] for entry in even] == [False, False]
     by_value = {entry["value"]: entry for entry in found}
     assert {name for name, entry in by_value.items() if entry["worse"]} == {"W"}
     assert by_value["tiny"]["too_few"]
