@@ -23,6 +23,16 @@ MAX_KEPT: Final = 10_000
 """Bad lines of one file that are written down; all are counted."""
 
 
+_ALL: Final = ", ".join(COLUMN_NAMES)
+_LEAVE_COPIES_OUT: Final = f"""
+WITH twice AS (SELECT hash({_ALL}) AS digest FROM work.raw GROUP BY ALL HAVING count(*) > 1),
+suspect AS (SELECT *, rowid AS place FROM work.raw WHERE hash({_ALL}) IN (FROM twice)),
+numbered AS (SELECT place, row_number() OVER (PARTITION BY {_ALL} ORDER BY place) AS number FROM suspect)
+DELETE FROM work.raw WHERE rowid IN (SELECT place FROM numbered WHERE number > 1)
+"""  # noqa: S608  # our own names
+"""What `usable(..., distinct=True)` says, for a few copies among many lines: only lines that share a digest are compared."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """What one raw file holds; its lines are in table `work.raw`.
@@ -69,7 +79,9 @@ def read_lines(database: duckdb.DuckDBPyConnection, staged: Staged, quarantine: 
     )
     if quarantine is not None:
         _put_aside(staged, bad, reading, quarantine)
-    usable = expressions.usable(raw, distinct=reading.copies > 0)
+    if reading.copies:
+        database.execute(_LEAVE_COPIES_OUT)
+    usable = expressions.usable(raw, distinct=False)
     database.execute(f"CREATE VIEW incoming AS {expressions.sql(usable)}")
     rows = database.execute("SELECT SHOP_WEEK, count(*) FROM incoming GROUP BY ALL ORDER BY ALL").fetchall()
     return Reading(reading.lines, reading.copies, reading.bad, {int(week): int(count) for week, count in rows})
