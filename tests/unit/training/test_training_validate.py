@@ -66,6 +66,7 @@ def test_good_data_passes_and_verdict_and_docs_are_written(space: Workspace) -> 
     assert pages
     assert "no line has QUANTITY outside 1-10000" in pages[0].read_text()
     assert (space.root / DOCS / "index.html").exists()
+    assert not [path for path in (space.root / DOCS).rglob("*.html") if "web-assets" in path.read_text()]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 data docs below /tmp; here it gets a context of its own, in memory, that does none of it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from copy import copy
 from pathlib import Path
@@ -27,6 +28,9 @@ from psm_training.validation.verdict import Check
 SHOWN: Final = 3
 """Faults that a message names; the data docs have them all."""
 
+LOGO: Final = re.compile(r"https://great-expectations-web-assets[^\"'\s)]*")
+"""Their logo, fetched from the makers with the time of the page by whoever opens it."""
+
 
 class Judge:
     """Judges tables of one database, one after the other.
@@ -38,6 +42,7 @@ class Judge:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, docs: Path | None) -> None:
         self._database = database
+        self._docs = docs
         self._context = EphemeralDataContext(
             DataContextConfig(
                 analytics_enabled=False,
@@ -71,6 +76,8 @@ class Judge:
     def write_docs(self) -> None:
         """Writes the data docs of all that was judged."""
         self._context.build_data_docs()
+        for page in self._docs.rglob("*.html") if self._docs is not None else ():
+            page.write_text(LOGO.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _site(docs: Path) -> dict[str, Any]:

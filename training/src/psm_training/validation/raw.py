@@ -1,19 +1,20 @@
-"""What is expected of the raw files, by what the lake's manifests say of each week: all read, little of it set aside."""
+"""What is expected of the raw files, by what the lake's manifests say of each week: all read, little of it set aside.
+
+Ingest refuses single files by the same limits; a week may come from several.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
+from psm_training.lake.quarantine import FEW_LINES, MAX_BAD_SHARE, MAX_COPY_SHARE
 from psm_training.validation.suite import WEEK, Table, none_of, within
-
-MAX_QUARANTINED_SHARE: Final = 0.01
-"""As `lake.quarantine` refuses a file; here it is on record."""
-MAX_DUPLICATE_SHARE: Final = 0.02
 
 _WEEKS: Final = f"""
 SELECT {WEEK}, files, files - contents AS "files twice", lines, rows,
-       quarantined / greatest(lines, 1) AS quarantined, duplicates / greatest(lines, 1) AS duplicates,
+       CASE WHEN quarantined > {FEW_LINES} * files THEN quarantined / lines ELSE 0 END AS quarantined,
+       CASE WHEN duplicates > {FEW_LINES} * files THEN duplicates / lines ELSE 0 END AS duplicates,
        greatest(0, rows + quarantined + duplicates - lines) AS "lines from nowhere"
 FROM raw ORDER BY {WEEK}
 """  # noqa: S608  # names and numbers of our own
@@ -22,11 +23,11 @@ FROM raw ORDER BY {WEEK}
 def _weeks() -> Iterator[Expectation]:
     yield within("files", "every week comes from at least one file", "files", 1, None)
     yield none_of("files", "no file came twice under two names", "files twice")
-    share = MAX_QUARANTINED_SHARE
+    share = MAX_BAD_SHARE
     yield within(
         "quarantine", f"at most {share:.0%} of the lines of a week's files were set aside", "quarantined", None, share
     )
-    share = MAX_DUPLICATE_SHARE
+    share = MAX_COPY_SHARE
     yield within(
         "duplicates", f"at most {share:.0%} of the lines of a week's files are copies", "duplicates", None, share
     )
