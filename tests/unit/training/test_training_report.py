@@ -218,3 +218,13 @@ def test_a_report_of_nothing_says_what_to_run(
         shutil.copytree(space.root / name, tmp_path / name)
     assert main(["report", "--out", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_run_writes_its_report_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From raw data to the page in one command."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["run", "--source", "synthetic", "--recipe", "tree", "--out", str(tmp_path), "--report"]) == 0
+    assert f"report: {tmp_path / 'report.html'}" in capsys.readouterr().err
+    assert list(json.loads((tmp_path / "report.json").read_text())["models"]) == ["tree"]

@@ -18,9 +18,9 @@ def add(commands: Any) -> None:
         description="Data, quality, calibration, importance, learning curve and slices of the models of a run, in one "
         "HTML page that loads nothing from anywhere; the same as JSON; a model card for each model.",
         **examples(
-            "run --no-cache --out build/models",
-            "report --out build/models",
-            "report --out build/models --recipe v2 --no-curve",
+            "psm-train run --no-cache --out build/models",
+            "psm-train report --out build/models",
+            "psm-train report --out build/models --recipe v2 --no-curve",
         ),
     )
     step.add_argument("--out", type=Path, required=True, help="folder of the run")

@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     )
     whole.add_argument("--no-cache", action="store_true", help="train even if the same was trained before")
     whole.add_argument("--allow-failed-validation", action="store_true", help="train on data that failed validation")
+    whole.add_argument("--report", action="store_true", help="train even if trained before, and write the report")
     whole.add_argument("--register", action="store_true", help="register each model, in the order of the recipes")
     add_target(whole)
     whole.set_defaults(command=_run)
@@ -41,10 +42,14 @@ def _run(options: argparse.Namespace, settings: Settings) -> Any:
         data=options.data,
         lake=options.lake,
         recipes=[recipe_named(name) for name in names],
-        use_cache=not options.no_cache,
+        use_cache=not (options.no_cache or options.report),  # kept outcomes have no data to report on
         allow_failed_validation=options.allow_failed_validation,
     )
     cards = run(space, order, settings, say)
+    if options.report:
+        from psm_training.report.build import report  # noqa: PLC0415  # matplotlib and jinja2, for this alone
+
+        say(f"report: {report(space, order.recipes, say)['report']}")
     if options.register:
         for name, card in cards.items():
             package = register_files(options, settings, space.of(name))
