@@ -20,7 +20,7 @@ from psm_predictor.artifact.load import load
 from psm_predictor.artifact.verify import verify
 from psm_predictor.settings import ArchiveLimits, PackageRef
 from psm_training.archive import unpack
-from psm_training.artifact import _joblib
+from psm_training.artifact import joblib_bytes
 from psm_training.models.families import fit_estimator, size_of
 from psm_training.recipes import (
     FAMILIES,
@@ -88,7 +88,7 @@ def test_threads_change_nothing(recipe: EstimatorRecipe) -> None:
     gold = gold.take(gold.label >= 0)
     matrix = basket_features(gold.lines, fit_tables(gold, V2.tables))
     one, two = (fit_estimator(recipe, matrix, gold.label, seed=1, jobs=jobs) for jobs in (1, 2))
-    assert _joblib(one) == _joblib(two)
+    assert joblib_bytes(one) == joblib_bytes(two)
     assert size_of(one) == size_of(two)
 
 

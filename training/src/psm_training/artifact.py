@@ -51,11 +51,14 @@ class Fitted:
         estimator: The model: a classifier that `flatten` knows, or skl2onnx.
         tables: Learned tables its features came from.
         window: [baskets, features], its input; drift is measured against it.
+        dumped: The model's bytes as `train` wrote them, if it did; dumped again in another process they may differ,
+            since a pickle tells which equal strings were one object.
     """
 
     estimator: Any
     tables: Tables
     window: NDArray[np.float32]
+    dumped: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def artifact_members(fitted: Fitted, held_out: Gold, provenance: Provenance) -> 
     members = {
         contract.ONNX: onnx,
         **({} if trees is None else {contract.TREES: trees.to_npz()}),
-        contract.JOBLIB: _joblib(estimator),
+        contract.JOBLIB: joblib_bytes(estimator) if fitted.dumped is None else fitted.dumped,
         contract.TABLES: tables.to_npz(),
         contract.CODE: Path(inference_code.__file__).read_bytes(),
     }
@@ -156,7 +159,8 @@ def prove_parity(
     return expected
 
 
-def _joblib(estimator: Any) -> bytes:
+def joblib_bytes(estimator: Any) -> bytes:
+    """A fitted estimator as joblib dumps it; one that was fitted alike gives the same bytes."""
     _clear_padding(estimator)
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)

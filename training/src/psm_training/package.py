@@ -1,5 +1,7 @@
 """Step 7: trained model -> model.tar.gz and model.json, its card for the registry."""
 
+import io
+
 import joblib
 import numpy as np
 
@@ -28,9 +30,10 @@ def package(space: Workspace, recipe: Recipe, commit: Commit) -> str:
     with np.load(need(files.features, "features"), allow_pickle=False) as stored:
         window = stored[TRAIN]
     tables = Tables.from_npz(need(files.tables, "features").read_bytes())
+    dumped = need(files.estimator, "train").read_bytes()
     sha256 = write_artifact(
         files.artifact,
-        Fitted(joblib.load(need(files.estimator, "train")), tables, window),
+        Fitted(joblib.load(io.BytesIO(dumped)), tables, window, dumped),
         parts[TEST],
         Provenance(training=training, metrics=metrics, git_sha=commit.sha, created_at=commit.time),
     )

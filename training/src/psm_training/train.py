@@ -2,9 +2,9 @@
 
 import os
 
-import joblib
 import numpy as np
 
+from psm_training.artifact import joblib_bytes
 from psm_training.models.families import fit_estimator, size_of
 from psm_training.recipes import Recipe
 from psm_training.split import TRAIN
@@ -21,5 +21,5 @@ def train(space: Workspace, recipe: Recipe) -> str:
     with np.load(need(files.features, "features"), allow_pickle=False) as stored:
         matrix, label = stored[TRAIN], stored[f"{TRAIN}_label"]
     estimator = fit_estimator(recipe.estimator, matrix, label, seed=recipe.seed, jobs=os.cpu_count() or 1)
-    joblib.dump(estimator, files.estimator)
+    files.estimator.write_bytes(joblib_bytes(estimator))
     return size_of(estimator)
