@@ -5,7 +5,18 @@ import json
 import sys
 from collections.abc import Sequence
 
-from psm_training.commands import feature_store, live, models, registry, report, run, sagemaker, steps, synthesize, validate
+from psm_training.commands import (
+    feature_store,
+    live,
+    models,
+    registry,
+    report,
+    run,
+    sagemaker,
+    steps,
+    synthesize,
+    validate,
+)
 from psm_training.commands.options import Command, say
 from psm_training.errors import PipelineError
 from psm_training.settings import Settings
