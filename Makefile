@@ -93,6 +93,12 @@ SCALES ?= 1,4,16
 bench-predictor: setup ## The predictor beside its peers (SERVERS=psm,mlserver ENGINES=none SECONDS=1 REPEAT=1 make it shorter)
 	PYTHONPATH=tests $(RUN) python -m bench.predictor --servers $(SERVERS) --engines $(ENGINES) --seconds $(SECONDS) --repeat $(REPEAT)
 
+MINUTES ?= 10
+
+.PHONY: soak-predictor
+soak-predictor: setup ## Full load for MINUTES=10: no request fails, memory stays flat
+	PYTHONPATH=tests $(RUN) python -m bench.predictor.soak --minutes $(MINUTES)
+
 .PHONY: bench-serving
 bench-serving: setup ## One pod with 250m CPU behind a real Ingress at 100 requests/s, and a rolling update under it (root)
 	$(RUN) psm-local build >/dev/null

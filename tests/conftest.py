@@ -1,5 +1,9 @@
 """Fixtures that every test folder may use, and what every property test runs with."""
 
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -8,6 +12,21 @@ pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record"]
 # A busy machine is slow, not wrong: no example has a deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("patient")
+
+LEAVE_CONNECTIONS = tuple(Path(__file__).parent / name for name in ("faults", "component/training"))
+"""Folders whose tests leave connections to the garbage collector: cut by a fault, or kept in the pools of boto3."""
+
+
+def _leaves_connections(path: Path) -> bool:
+    return any(folder in path.parents for folder in LEAVE_CONNECTIONS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _connections_are_collected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Before tests of other folders run, which would be blamed for them."""
+    yield
+    if _leaves_connections(request.path):
+        gc.collect()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -19,4 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         is_on_node = item.get_closest_marker("e2e") is not None
         item.add_marker(pytest.mark.xdist_group("node" if is_on_node else str(item.path)))
+        if _leaves_connections(item.path):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
