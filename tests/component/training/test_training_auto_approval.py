@@ -26,16 +26,8 @@ Answer = dict[str, Any]
 
 
 @pytest.fixture
-def aws(registry: EmulatorControl, s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
+def aws(storage: Any, s3: AwsEndpoints) -> ModelRegistry:
     """The registry and an empty bucket, found through the standard variables alone."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", registry.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.s3_host_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
-    monkeypatch.setenv("AWS_REGION", s3.region)
-    storage = boto3.client("s3", region_name=s3.region)
-    if BUCKET not in [bucket["Name"] for bucket in storage.list_buckets()["Buckets"]]:
-        storage.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": s3.region})
     for found in storage.list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/").get("Contents", []):
         storage.delete_object(Bucket=BUCKET, Key=found["Key"])
     return ModelRegistry(s3.region)

@@ -36,9 +36,9 @@ LOG = f"s3://{BUCKET}/logs/2026/*.jsonl"
 class Clients:
     """boto3 clients of the stand-ins."""
 
-    def __init__(self, endpoints: AwsEndpoints) -> None:
+    def __init__(self, storage: Any, endpoints: AwsEndpoints) -> None:
         self.sagemaker = boto3.client("sagemaker", region_name=endpoints.region)
-        self.storage = boto3.client("s3", region_name=endpoints.region)
+        self.storage = storage
 
     def register(self) -> str:
         """An approved version whose evaluation lies in S3, as `register` makes it; its ARN."""
@@ -70,16 +70,9 @@ class Clients:
 
 
 @pytest.fixture
-def clients(registry: EmulatorControl, s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> Clients:
+def clients(storage: Any, s3: AwsEndpoints) -> Clients:
     """Found through the standard variables alone; bucket and group exist."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", registry.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.s3_host_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
-    monkeypatch.setenv("AWS_REGION", s3.region)
-    made = Clients(s3)
-    if BUCKET not in [bucket["Name"] for bucket in made.storage.list_buckets()["Buckets"]]:
-        made.storage.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": s3.region})
+    made = Clients(storage, s3)
     made.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
     return made
 

@@ -22,16 +22,8 @@ GROUP = "price-sensitivity"
 
 
 @pytest.fixture
-def clients(registry: EmulatorControl, s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+def clients(storage: Any, s3: AwsEndpoints) -> tuple[Any, Any]:
     """boto3 clients of the stand-ins, found through the standard variables alone; the bucket exists."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", registry.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.s3_host_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
-    monkeypatch.setenv("AWS_REGION", s3.region)
-    storage = boto3.client("s3", region_name=s3.region)
-    if BUCKET not in [bucket["Name"] for bucket in storage.list_buckets()["Buckets"]]:
-        storage.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": s3.region})
     return boto3.client("sagemaker", region_name=s3.region), storage
 
 
