@@ -150,17 +150,21 @@ async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps
 
 def _last_move(deployment: Manifest) -> datetime:
     """When its controller last saw it progress, to the second; when it was made, if never."""
-    conditions = {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or []}
     made = deployment["metadata"].get("creationTimestamp")
-    said = conditions.get("Progressing", {}).get("lastUpdateTime", made)
+    said = _conditions(deployment).get("Progressing", {}).get("lastUpdateTime", made)
     return datetime.fromisoformat(said) if said is not None else NEVER
+
+
+def _conditions(deployment: Manifest) -> dict[str, Manifest]:
+    """By their type."""
+    return {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or []}
 
 
 def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = False) -> Workload:
     """Read a Deployment's own account of itself (Deployment status semantics: kubectl rollout status)."""
     spec, status = deployment["spec"], deployment.get("status") or {}
     wanted = spec.get("replicas", 1)
-    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    conditions = _conditions(deployment)
     progressing = conditions.get("Progressing", {})
     is_observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]

@@ -56,7 +56,6 @@ def card_content(name: str, model: dict[str, Any], document: dict[str, Any]) -> 
         document: The report.
     """
     card, source = model["card"], document["source"]["source"]
-    training = card["training"]
     weak = [
         f"{column} {entry['value']}" for column, found in model["slices"].items() for entry in found if entry["worse"]
     ]
@@ -76,21 +75,7 @@ def card_content(name: str, model: dict[str, Any], document: dict[str, Any]) -> 
             "business_problem": "Which baskets are price-sensitive?",
             "line_of_business": "Retail",
         },
-        "training_details": {
-            "objective_function": {
-                "function": {"function": "Maximize", "facet": "Accuracy", "condition": "on validation households"},
-                "notes": "Recipes are chosen on validation households; the test baskets are described once, at the end.",
-            },
-            "training_observations": (
-                f"{training['baskets']:,} labelled baskets of {training['households']:,} households in weeks "
-                f"{training['first_week']}-{training['last_week']}; validation and test are other households in later "
-                f"weeks. Data validation: {card['data_validation']}."
-            ),
-            "training_job_details": {
-                "training_datasets": [source],
-                "user_provided_hyper_parameters": _parameters(card["recipe"]),
-            },
-        },
+        "training_details": _training(card, source),
         "evaluation_details": [_evaluation(model)],
         "additional_information": {
             "ethical_considerations": ETHICS,
@@ -101,6 +86,25 @@ def card_content(name: str, model: dict[str, Any], document: dict[str, Any]) -> 
                 "created": card["created_at"],
                 "KPIs met": "yes" if model["kpis_met"] else "no",
             },
+        },
+    }
+
+
+def _training(card: dict[str, Any], source: str) -> dict[str, Any]:
+    training = card["training"]
+    return {
+        "objective_function": {
+            "function": {"function": "Maximize", "facet": "Accuracy", "condition": "on validation households"},
+            "notes": "Recipes are chosen on validation households; the test baskets are described once, at the end.",
+        },
+        "training_observations": (
+            f"{training['baskets']:,} labelled baskets of {training['households']:,} households in weeks "
+            f"{training['first_week']}-{training['last_week']}; validation and test are other households in later "
+            f"weeks. Data validation: {card['data_validation']}."
+        ),
+        "training_job_details": {
+            "training_datasets": [source],
+            "user_provided_hyper_parameters": _parameters(card["recipe"]),
         },
     }
 
