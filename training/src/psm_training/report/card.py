@@ -95,7 +95,10 @@ def _training(card: dict[str, Any], source: str) -> dict[str, Any]:
     return {
         "objective_function": {
             "function": {"function": "Maximize", "facet": "Accuracy", "condition": "on validation households"},
-            "notes": "Recipes are chosen on validation households; the test baskets are described once, at the end.",
+            "notes": (
+                "v1 and v2 were chosen by looking at validation and at test baskets: the third digit of their figures is "
+                "not to be trusted."
+            ),
         },
         "training_observations": (
             f"{training['baskets']:,} labelled baskets of {training['households']:,} households in weeks "
