@@ -1,0 +1,5 @@
+"""The error that a command tells in one line."""
+
+
+class CloudError(Exception):
+    """Expected: says what, which value, what to do."""
