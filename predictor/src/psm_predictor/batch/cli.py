@@ -29,21 +29,21 @@ _MEBIBYTE: Final = 1024 * 1024
 
 
 class Termination:
-    """SIGTERM ends a run as an interruption does, so that no half-written file is left behind.
+    """SIGTERM and SIGINT end a run between two pieces, so that no half-written file is left behind.
 
-    An exception that comes while a library calls back into Python may be lost there; the run asks again after each piece.
+    Not at once: an exception from a signal's handler may come up inside of a library, which loses it or makes another of it.
     """
 
     def __init__(self) -> None:
         self._has_come = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """The signal's handler."""
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._has_come = True
-        self.check()
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if the signal has come."""
+        """Raise KeyboardInterrupt if a signal has come."""
         if self._has_come:
             raise KeyboardInterrupt
 
@@ -53,10 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if find_spec("pyarrow") is None:
         return _fail("pyarrow is not installed; install psm-predictor[batch]", EXIT_FAILED)
-    termination = Termination()
-    signal.signal(signal.SIGTERM, termination)
     try:
-        return _batch(given, termination)
+        return _batch(given)
     except SettingsError as err:
         return _fail(f"{err}; --model and --sha256 stand for PSM_MODEL_DATA_URL and PSM_MODEL_SHA256", EXIT_USAGE)
     except ArtifactError as err:
@@ -94,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _batch(given: argparse.Namespace, termination: Termination) -> int:
+def _batch(given: argparse.Namespace) -> int:
     import pyarrow as pa  # noqa: PLC0415  # 0.1 s, not for --help
 
     from psm_predictor.batch.run import Job, run  # noqa: PLC0415  # as above
@@ -113,7 +111,7 @@ def _batch(given: argparse.Namespace, termination: Termination) -> int:
     )
     pa.set_memory_pool(pa.system_memory_pool())  # 40 MB less than Arrow's own, and no slower here
     model = load_model(settings)
-    summary = run(job, model, go_on=termination.check)
+    summary = run(job, model, go_on=Termination().check)
     sys.stderr.write(f"{_told(summary, given.output, refused)}\n")
     sys.stdout.write(f"{msgspec.json.encode({**asdict(summary), 'peak_rss_bytes': peak_rss_bytes()}).decode()}\n")
     return EXIT_SOME_REFUSED if summary.refused else EXIT_OK
