@@ -74,8 +74,10 @@ KWOK = ProgramSet(
 )
 PAUSE = ProgramSet("pause", "pause", ("psm-local/gotools/pause",))
 KIND = ProgramSet("kind", "kind", ("sigs.k8s.io/kind",))
+ACTIONLINT = ProgramSet("actionlint", "actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",))
+CRANE = ProgramSet("crane", "crane", ("github.com/google/go-containerregistry/cmd/crane",))
 EMBEDDED = (CONTROL_PLANE, NODE, HELM, METRICS_SERVER, KWOK, PAUSE)
-ALL = (*EMBEDDED, KIND)
+ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE)
 
 
 def _program_name(package: str) -> str:
