@@ -74,10 +74,11 @@ KWOK = ProgramSet(
 )
 PAUSE = ProgramSet("pause", "pause", ("psm-local/gotools/pause",))
 KIND = ProgramSet("kind", "kind", ("sigs.k8s.io/kind",))
+TFLINT = ProgramSet("tflint", "tflint", ("github.com/terraform-linters/tflint",))
 ACTIONLINT = ProgramSet("actionlint", "actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",))
 CRANE = ProgramSet("crane", "crane", ("github.com/google/go-containerregistry/cmd/crane",))
 EMBEDDED = (CONTROL_PLANE, NODE, HELM, METRICS_SERVER, KWOK, PAUSE)
-ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE)
+ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE, TFLINT)
 
 
 def _program_name(package: str) -> str:

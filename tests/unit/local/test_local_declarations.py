@@ -93,7 +93,7 @@ def test_programs_are_named_after_their_package() -> None:
 
 def test_every_program_is_pinned_by_its_module() -> None:
     """Each package of a set is a tool of the module's go.mod, so that go.sum pins it."""
-    for programs in (*gobuild.EMBEDDED, gobuild.KIND):
+    for programs in gobuild.ALL:
         pinned = (Path(gobuild.__file__).parent / "gotools" / programs.module / "go.mod").read_text()
         for package in programs.packages:
             assert package in pinned
