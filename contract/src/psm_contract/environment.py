@@ -18,6 +18,12 @@ MODEL_PACKAGE_ARN: Final = "PSM_MODEL_PACKAGE_ARN"
 MODEL_PACKAGE_VERSION: Final = "PSM_MODEL_PACKAGE_VERSION"
 """The package's version number, a positive integer; part of every answer."""
 
+MODEL_NAME: Final = "PSM_MODEL_NAME"
+"""Which resource the pod belongs to, as `<prefix>/<namespace>/<name>`: the dimension of its metrics in CloudWatch."""
+
+EMF: Final = "PSM_EMF"
+"""`1`: log a line of CloudWatch's embedded metric format each minute."""
+
 EXIT_UNSERVABLE: Final = 65
 """Exit code (EX_DATAERR of sysexits.h) of a predictor whose archive can never be served: starting it again cannot help.
 

@@ -149,6 +149,7 @@ class LiveSettings:
         labels: Newest labels that live accuracy is about, of a pod.
         labels_window_s: Labels that arrived longer ago do not count; they come late and seldom, so a day.
         emf: Whether a line of CloudWatch's embedded metric format is logged each minute.
+        model_name: Dimension of the pod's metrics in those lines; empty: none of its own, and no metrics of requests.
         prediction_log: Whether each prediction and each feedback is logged, without the basket.
     """
 
@@ -157,6 +158,7 @@ class LiveSettings:
     labels: int = 10_000
     labels_window_s: int = 86_400
     emf: bool = False
+    model_name: str = ""
     prediction_log: bool = False
 
 
@@ -385,6 +387,7 @@ def _live(read: _Reader, default: LiveSettings) -> LiveSettings:
         remembered=read.integer("PSM_FEEDBACK_MEMORY", default.remembered, 1),
         labels=read.integer("PSM_FEEDBACK_LABELS", default.labels, 1),
         labels_window_s=read.integer("PSM_FEEDBACK_WINDOW_S", default.labels_window_s, 1),
-        emf=read.switch("PSM_EMF"),
+        emf=read.switch(environment.EMF),
+        model_name=read.text(environment.MODEL_NAME, default.model_name),
         prediction_log=read.switch("PSM_PREDICTION_LOG"),
     )

@@ -6,6 +6,7 @@ collects the rows of all workers when /metrics is scraped.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -94,6 +95,38 @@ _LABELS_MOST: Final = 16
 _UNKNOWN: Final = _LABELS + _LABELS_MOST
 
 PREDICT: Final = _ROUTE["/predict"]
+
+
+PREDICTIONS: Final = tuple(_ROUTE[route] for route in ("/predict", "/invocations", V2_INFER))
+"""Routes that answer baskets; probes and scrapes are no traffic."""
+
+_ERRORS: Final = tuple(number for number, status in enumerate(STATUSES) if status.startswith("5"))
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Answered predictions of a pod since its start.
+
+    Attributes:
+        errors: those with a status from 500 on.
+        buckets: how many took at most each of BOUNDS_S, and last those that took longer; not cumulative.
+    """
+
+    requests: int
+    errors: int
+    buckets: tuple[float, ...]
+
+
+def traffic(block: CounterBlock) -> Traffic:
+    """The sum over all workers and prediction routes, as it is now."""
+
+    def requests(statuses: Sequence[int]) -> int:
+        slots = (_REQUESTS + route * len(STATUSES) + status for route in PREDICTIONS for status in statuses)
+        return int(sum(block.total(slot) for slot in slots))
+
+    first = [_LATENCY + route * _LATENCY_WIDTH for route in PREDICTIONS]
+    buckets = tuple(sum(block.total(slot + bucket) for slot in first) for bucket in range(len(BOUNDS_S) + 1))
+    return Traffic(requests(range(len(STATUSES))), requests(_ERRORS), buckets)
 
 
 class Recorder:

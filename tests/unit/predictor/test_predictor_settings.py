@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from psm_contract import environment
 from psm_predictor import settings as settings_module
 from psm_predictor.errors import SettingsError
 from psm_predictor.settings import (
@@ -41,7 +42,7 @@ def test_four_variables_are_enough_and_the_rest_has_defaults() -> None:
     assert dataclasses.astuple(settings.archive) == (268_435_456, 536_870_912, 64)
     assert dataclasses.astuple(settings.server) == ("0.0.0.0", 8080, 1, "", 120, 5.0, 15)  # noqa: S104  # the default under test
     assert dataclasses.astuple(settings.guard) == ((), None, "", "", "", "authorization")
-    assert dataclasses.astuple(settings.live) == (3600, 32_768, 10_000, 86_400, False, False)
+    assert dataclasses.astuple(settings.live) == (3600, 32_768, 10_000, 86_400, False, "", False)
     assert (settings.engine, settings.access_log, settings.tracing) == ("auto", "errors", "off")
     assert settings.cache_dir.parts[1:] == ("tmp", "psm-predictor")
     assert str(settings.termination_log) == "/dev/termination-log"
@@ -89,6 +90,7 @@ def test_every_setting_has_a_variable() -> None:
         "PSM_JWT_ISSUER": "https://issuer",
         "PSM_JWT_AUDIENCE": "psm",
         "PSM_JWT_HEADER": "X-Amzn-Oidc-Accesstoken",
+        "PSM_MODEL_NAME": "psm/mlops/uk-grocery",
     }
 
     settings = parse({**NEEDED, **numbers, **texts})
@@ -98,7 +100,7 @@ def test_every_setting_has_a_variable() -> None:
     assert settings.guard == GuardSettings(
         (SHA256, SHA256), Path("/etc/keys"), "https://issuer/keys", "https://issuer", "psm", "x-amzn-oidc-accesstoken"
     )
-    assert settings.live == LiveSettings(60, 17, 18, 19, emf=True, prediction_log=True)
+    assert settings.live == LiveSettings(60, 17, 18, 19, emf=True, model_name="psm/mlops/uk-grocery", prediction_log=True)
     assert settings.archive == ArchiveLimits(6, 7, 8)
     assert settings.server == ServerSettings("::", 9, 10, "/models/price", 11, 1.5, 13)
     assert (settings.log_level, settings.access_log, settings.tracing) == ("WARNING", "all", "otlp")
@@ -140,13 +142,17 @@ def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: str, mes
     assert value.lower() in str(caught.value).lower()
 
 
+SAID_BY_THE_OPERATOR = {environment.EMF, environment.MODEL_NAME}
+"""Like those that are needed, they are spelt in the contract."""
+
+
 def test_the_readme_lists_every_variable_and_no_other() -> None:
     """A setting that nobody can find is none."""
     package = Path(settings_module.__file__).parent
     variable = re.compile(r"\bPSM_[A-Z0-9_]+\b")
     ours = set(variable.findall((package / "settings.py").read_text()))
 
-    assert set(variable.findall((package.parents[1] / "README.md").read_text())) == ours | set(NEEDED)
+    assert set(variable.findall((package.parents[1] / "README.md").read_text())) == ours | set(NEEDED) | SAID_BY_THE_OPERATOR
 
 
 @pytest.mark.parametrize("allowed", ["", "0", "yes"])

@@ -32,6 +32,7 @@ from psm_predictor.live.rings import RowRing
 from psm_predictor.live.tally import Tally
 from psm_predictor.live.windows import BinWindow, LabelWindow
 from psm_predictor.settings import LiveSettings, PackageRef
+from psm_predictor.telemetry import traffic
 
 _LOG: Final = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
@@ -79,7 +80,7 @@ class Live:
         self._queues = tuple(PredictionQueue() for _ in (INLINE, BATCH)) if settings.prediction_log else ()
         self._feedback_queue = FeedbackQueue()
         self._of_model: _OfModel | None = None
-        self._emf = EmfLines(package) if settings.emf and seat.number == 0 else None
+        self._emf = EmfLines(package, settings.model_name) if settings.emf and seat.number == 0 else None
         self._next_emf_s = clock() + _EMF_S
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 
@@ -173,7 +174,8 @@ class Live:
         if self._emf is None or now_s < self._next_emf_s:
             return
         self._next_emf_s = now_s + _EMF_S
-        for line in self._emf.of(figures(self._seat.block, model.drift, model.classes), now_s):
+        now = figures(self._seat.block, model.drift, model.classes)
+        for line in self._emf.of(now, now_s, traffic(self._seat.block)):
             _EMF.info("live metrics", extra=line)
 
 

@@ -17,12 +17,13 @@ from psm_contract.drift import LEAST_BASKETS
 from psm_contract.schema import CLASSES
 from psm_predictor.counters import CounterBlock, Seat
 from psm_predictor.live import emf, layout
-from psm_predictor.live.emf import EmfLines
+from psm_predictor.live.emf import EmfLines, latencies_ms
 from psm_predictor.live.figures import figures
 from psm_predictor.live.layout import memory_bytes
 from psm_predictor.live.live import INLINE, Live
 from psm_predictor.logs import JsonFormatter
 from psm_predictor.settings import LiveSettings
+from psm_predictor.telemetry import BOUNDS_S, PREDICT, Recorder, route_number, traffic
 
 
 @pytest.fixture
@@ -180,3 +181,42 @@ def test_the_line_on_stdout_is_valid_as_it_is(tmp_path: Path, caplog: pytest.Log
     check_emf(lines[0])
     assert lines[0]["DriftBaskets"] == 1200
     assert lines[0]["Psi"].keys() == {feature.name for feature in manifest.features}
+
+
+def test_a_pod_that_knows_its_resource_tells_of_its_requests(pod: Pod) -> None:
+    """Of predictions alone, each minute's, under a dimension of the resource's own; everything else under it as well."""
+    lines = EmfLines(PACKAGE, "psm/mlops/uk-grocery")
+    first, second = Recorder(pod.block.row(0)), Recorder(pod.block.row(1))
+    first.request(PREDICT, 200, 0.0003)
+    second.request(PREDICT, 503, 0.002)
+    second.request(route_number("/invocations"), 422, 0.0003)
+    first.request(route_number("/readyz"), 500, 9.0)
+    told_lines = [
+        next(lines.of(figures(pod.block, DRIFT, CLASSES), 60.0 * minute, traffic(pod.block))) for minute in (1, 2)
+    ]
+    for line in told_lines:
+        check_emf(line)
+        everything, requests = line["_aws"]["CloudWatchMetrics"]
+        assert everything["Dimensions"] == [["ModelPackageGroup"], ["ModelPackageGroup", "ModelVersion"], ["Model"]]
+        assert requests["Dimensions"] == [["Model"]]
+        assert line["Model"] == "psm/mlops/uk-grocery"
+    busy, silent = told_lines
+    assert (busy["Requests"], busy["Errors"], len(busy["Latency"])) == (3, 1, 3)
+    assert (silent["Requests"], silent["Errors"]) == (0, 0)
+    assert "Latency" not in silent, "no request has no latency"
+
+
+def test_percentiles_of_the_values_told_are_those_of_the_histogram() -> None:
+    """A hundred values stand for any number of requests; what is beyond the last bound counts as that bound."""
+    counts = [0.0] * (len(BOUNDS_S) + 1)
+    counts[BOUNDS_S.index(0.005)] = 9_000  # evenly over 2.5 to 5 ms
+    counts[BOUNDS_S.index(0.05)] = 900
+    counts[-1] = 100
+    values = latencies_ms(counts)
+    assert len(values) == 100
+    assert values == sorted(values)
+    assert np.percentile(values, 45) == pytest.approx(3.75, rel=0.02)
+    assert np.percentile(values, 95) == pytest.approx(25 + 25 * 500 / 900, rel=0.05)  # the hundred values are a percent apart
+    assert values[-1] == 2500
+    assert latencies_ms([1.0] + [0.0] * len(BOUNDS_S)) == [0.05]
+    assert latencies_ms([0.0] * (len(BOUNDS_S) + 1)) == []

@@ -15,7 +15,7 @@ NEEDED = {
 
 def test_defaults_are_an_hour_a_day_and_a_few_megabytes() -> None:
     """Changing a default is a change of behaviour: it shows here."""
-    assert dataclasses.astuple(parse(NEEDED).live) == (3600, 32_768, 10_000, 86_400, False, False)
+    assert dataclasses.astuple(parse(NEEDED).live) == (3600, 32_768, 10_000, 86_400, False, "", False)
 
 
 def test_every_setting_has_a_variable() -> None:
@@ -26,9 +26,11 @@ def test_every_setting_has_a_variable() -> None:
         "PSM_FEEDBACK_LABELS": "3",
         "PSM_FEEDBACK_WINDOW_S": "4",
         "PSM_EMF": "1",
+        "PSM_MODEL_NAME": "psm/mlops/uk-grocery",
         "PSM_PREDICTION_LOG": "1",
     }
-    assert parse({**NEEDED, **variables}).live == LiveSettings(60, 2, 3, 4, emf=True, prediction_log=True)
+    everything = LiveSettings(60, 2, 3, 4, emf=True, model_name="psm/mlops/uk-grocery", prediction_log=True)
+    assert parse({**NEEDED, **variables}).live == everything
 
 
 @pytest.mark.parametrize(
