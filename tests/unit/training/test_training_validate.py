@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -15,11 +17,13 @@ import pytest
 
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
-from psm_training.lake.place import lake_at, raw_weeks
+from psm_training.lake.place import lake_at, lake_of, raw_weeks
 from psm_training.lake.silver import write_silver
 from psm_training.lake.views import open_lake
 from psm_training.split import split
-from psm_training.validation.step import DOCS, load_raw, run_checks, validate
+from psm_training.validation.judge import Judge
+from psm_training.validation.step import DOCS, Validation, load_raw, run_checks, validate
+from psm_training.validation.suite import Table
 from psm_training.validation.verdict import Check, failures
 from psm_training.workspace import Workspace, write_json
 
@@ -114,10 +118,63 @@ def test_broken_data_fails_the_check_that_looks_for_it(
     """By name, with the week in the message where one is at fault."""
     database.execute(breakage)
     failed = {
-        found.name: found.message for found in run_checks(database, None, [check.partition(" ")[0]]) if not found.passed
+        found.name: found.message for found in run_checks(database, [check.partition(" ")[0]]) if not found.passed
     }
     assert check in failed
     assert re.search(message, failed[check])
+
+
+def copied(space: Workspace, folder: Path) -> Workspace:
+    """A workspace of one's own with the same lake."""
+    shutil.copytree(space.root, folder, dirs_exist_ok=True)
+    return Workspace(folder)
+
+
+def test_what_has_not_changed_is_judged_once(space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the split only gold is asked; verdict and docs are whole all the same."""
+    own = copied(space, tmp_path)
+    lake = lake_of(own)
+    lake.gold.drop(lake.gold.weeks())
+    asked: list[str] = []
+    really = Judge.judge
+
+    def seen(judge: Judge, database: duckdb.DuckDBPyConnection, table: Table) -> list[Check]:
+        asked.append(table.name.partition(" ")[0])
+        return really(judge, database, table)
+
+    monkeypatch.setattr(Judge, "judge", seen)
+    validation = Validation(own)
+    assert validation.validate().endswith("of raw, silver passed")
+    split(own)
+    assert validation.validate().endswith("of raw, silver, gold passed")
+    assert list(dict.fromkeys(asked)) == [name for name, _ in groupby(asked)] == list(LAYERS)
+    checks = json.loads(own.validation.read_text())["checks"]
+    assert list(dict.fromkeys(check["name"].partition(" ")[0] for check in checks)) == list(LAYERS)
+    pages = "".join(str(path) for path in (own.root / DOCS / "validations").rglob("*.html"))
+    assert all(f"{layer} w" in pages for layer in LAYERS)
+
+
+def test_silver_that_has_changed_is_judged_anew(space: Workspace, tmp_path: Path) -> None:
+    """What was found out about other lines is worth nothing."""
+    own = copied(space, tmp_path)
+    lake = lake_of(own)
+    lake.gold.drop(lake.gold.weeks())
+    validation = Validation(own)
+    validation.validate()
+    lake.silver.drop([max(lake.silver.weeks()) - 5])
+    with pytest.raises(PipelineError, match=r"silver weeks: no week is missing"):
+        validation.validate()
+
+
+def test_gold_that_silver_has_left_behind_is_not_judged(space: Workspace, tmp_path: Path) -> None:
+    """Late data made silver anew: its gold is no news about it until `split` has followed."""
+    own = copied(space, tmp_path)
+    lake = lake_of(own)
+    lake.silver.drop([max(lake.silver.weeks())])
+    assert validate(own).endswith("of raw, silver passed")
+    assert "gold" not in own.validation.read_text()
+    split(own)
+    assert validate(own).endswith("of raw, silver, gold passed")
 
 
 def test_a_failure_stops_the_pipeline_and_is_written(space: Workspace, tmp_path: Path) -> None:

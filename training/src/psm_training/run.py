@@ -1,6 +1,6 @@
 """The whole pipeline in order, or its kept outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,18 +73,17 @@ def prepare(space: Workspace, order: Order, progress: Progress) -> None:
     """
     from psm_training import steps  # noqa: PLC0415  # a kept outcome needs no scikit-learn, which takes seconds
 
+    validation = steps.Validation(space)
     progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake))
-    _validate(space, order, progress, "validate")
+    _validated(order, progress, "validate", validation.validate)
     progress.step("split", lambda: steps.split(space))
-    _validate(space, order, progress, "validate gold")
+    _validated(order, progress, "validate gold", validation.validate)
 
 
-def _validate(space: Workspace, order: Order, progress: Progress, name: str) -> None:
-    """Judges what is there: raw and silver before the split, gold too after it."""
-    from psm_training import steps  # noqa: PLC0415  # as above
-
+def _validated(order: Order, progress: Progress, name: str, step: Callable[[], str]) -> None:
+    """Judges what has come: raw and silver before the split, gold after it."""
     try:
-        progress.step(name, lambda: steps.validate(space))
+        progress.step(name, step)
     except PipelineError as err:
         if not order.allow_failed_validation:
             raise

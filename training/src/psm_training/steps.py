@@ -10,10 +10,10 @@ from psm_training.package import package
 from psm_training.recipes import Recipe
 from psm_training.split import split
 from psm_training.train import train
-from psm_training.validation.step import validate
+from psm_training.validation.step import Validation, validate
 from psm_training.workspace import Workspace
 
-__all__ = ["OF_DATA", "OF_RECIPE", "ingest", "package", "split", "validate"]
+__all__ = ["OF_DATA", "OF_RECIPE", "Validation", "ingest", "package", "split", "validate"]
 
 OF_DATA: Final[dict[str, Callable[[Workspace], str]]] = {"validate": validate, "split": split}
 """Steps that need the workspace only, in order."""

@@ -12,8 +12,9 @@ import tarfile
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from psm_training.errors import PipelineError
 from psm_training.sagemaker.checkpoints import Checkpoints, stamps
@@ -29,6 +30,9 @@ from psm_training.sagemaker.paths import (
 )
 from psm_training.settings import Settings
 from psm_training.workspace import ModelFiles, Workspace, read_json
+
+if TYPE_CHECKING:
+    from psm_training.validation.step import Validation
 
 PACKED: Final = "model.tar.gz"
 """How SageMaker calls what a training job left in /opt/ml/model."""
@@ -53,6 +57,13 @@ class Job:
     inputs: Sequence[Path] = ()
     model: Path | None = None
     checkpoints: Path | None = None
+
+    @cached_property
+    def validation(self) -> "Validation":
+        """Both validations of a job share it, so that the second asks only what has come."""
+        from psm_training.validation.step import Validation  # noqa: PLC0415  # DuckDB; a wrong order is told at once
+
+        return Validation(self.space)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,7 +131,7 @@ def _action(job: Job, name: str) -> Callable[[], str]:
     if name == "ingest":
         return lambda: steps.ingest(space, job.order.source, str(job.data) if job.data is not None else None)
     if name in VALIDATIONS:
-        return lambda: _validate(job, steps.validate)
+        return lambda: _validate(job)
     if name in OF_DATA:
         return lambda: steps.OF_DATA[name](space)
     if name == "package":
@@ -130,10 +141,10 @@ def _action(job: Job, name: str) -> Callable[[], str]:
     return lambda: steps.OF_RECIPE[name](space, recipe)
 
 
-def _validate(job: Job, step: Callable[[Workspace], str]) -> str:
+def _validate(job: Job) -> str:
     """A failed validation ends the job, unless the order says to go on; the verdict is in the workspace either way."""
     try:
-        return step(job.space)
+        return job.validation.validate()
     except PipelineError as err:
         if not job.order.allow_failed_validation:
             raise

@@ -33,15 +33,13 @@ LOGO: Final = re.compile(r"https://great-expectations-web-assets[^\"'\s)]*")
 
 
 class Judge:
-    """Judges tables of one database, one after the other.
+    """Judges tables, one after the other.
 
     Args:
-        database: With the views that the tables ask.
         docs: Folder of the data docs; None: none are written.
     """
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, docs: Path | None) -> None:
-        self._database = database
+    def __init__(self, docs: Path | None) -> None:
         self._docs = docs
         self._context = EphemeralDataContext(
             DataContextConfig(
@@ -54,9 +52,15 @@ class Judge:
         set_context(self._context)
         self._source = self._context.data_sources.add_pandas("lake")
 
-    def judge(self, table: Table) -> list[Check]:
-        """What the table's suite says; one check per name in it."""
-        frame = self._database.execute(table.query).df()
+    def judge(self, database: duckdb.DuckDBPyConnection, table: Table) -> list[Check]:
+        """What the table's suite says; one check per name in it.
+
+        Args:
+            database: With the views that the table asks.
+            table: None is judged twice.
+        """
+        set_context(self._context)  # another judge may have been made since
+        frame = database.execute(table.query).df()
         batch = self._source.add_dataframe_asset(table.name).add_batch_definition_whole_dataframe(table.name)
         suite = self._context.suites.add(
             ExpectationSuite(name=table.name, expectations=[copy(found) for found in table.suite])

@@ -2,65 +2,100 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from psm_training.lake.gold import stale
+from psm_training.lake.manifests import Week
 from psm_training.lake.place import lake_of, raw_weeks
 from psm_training.lake.views import has_gold, open_lake
 from psm_training.validation.verdict import Check, ValidationFailedError, failures, write_verdict
 from psm_training.workspace import Workspace
 
+if TYPE_CHECKING:
+    from psm_training.validation.judge import Judge
+
 DOCS: Final = "data-docs"
 """Folder of the data docs in the workspace; begin with its index.html."""
 
 
+class Validation:
+    """Judges a workspace when asked, and asked again only what has come since: gold, as long as silver is the same.
+
+    Args:
+        space: Where `ingest` wrote.
+    """
+
+    def __init__(self, space: Workspace) -> None:
+        self._space = space
+        self._docs = space.root / DOCS
+        self._weeks: dict[int, Week] = {}
+        self._judge: Judge | None = None
+        self._checks: dict[str, list[Check]] = {}
+
+    def validate(self) -> str:
+        """Judges every layer that is there; writes validation.json and the data docs.
+
+        Gold that is older than its silver is left out: `split` makes it anew.
+
+        Returns:
+            One line for the user.
+
+        Raises:
+            ValidationFailedError: At least one check failed; verdict and docs are written before.
+            PipelineError: There is no silver.
+        """
+        lake = lake_of(self._space)
+        with open_lake(self._space) as database:
+            judge = self._judge_of(lake.silver.weeks())
+            load_raw(database, raw_weeks(self._space))
+            layers = ["raw", "silver", *(["gold"] if has_gold(database) and not stale(lake) else [])]
+            for layer in layers:
+                if layer not in self._checks:
+                    self._checks[layer] = _judged(judge, database, layer)
+        shutil.rmtree(self._docs, ignore_errors=True)  # pages of runs before would stay beside the new
+        judge.write_docs()
+        checks = [check for layer in layers for check in self._checks[layer]]
+        write_verdict(self._space, checks)
+        failed = failures(checks)
+        if failed:
+            raise ValidationFailedError(f"data validation failed: {failed}; see {self._docs / 'index.html'}")
+        return f"{len(checks)} checks of {', '.join(layers)} passed"
+
+    def _judge_of(self, weeks: dict[int, Week]) -> "Judge":
+        """The one that judged these weeks of silver, and nothing above them, or a new one."""
+        from psm_training.validation.judge import Judge  # noqa: PLC0415  # Great Expectations takes seconds to import
+
+        if self._judge is None or weeks != self._weeks or "gold" in self._checks:
+            self._judge, self._weeks, self._checks = Judge(self._docs), weeks, {}
+        return self._judge
+
+
 def validate(space: Workspace) -> str:
-    """Judges every layer that is there; writes validation.json and the data docs.
-
-    Gold that is older than its silver is left out: `split` makes it anew.
-
-    Returns:
-        One line for the user.
-
-    Raises:
-        ValidationFailedError: At least one check failed; verdict and docs are written before.
-        PipelineError: There is no silver.
-    """
-    docs = space.root / DOCS
-    with open_lake(space) as database:
-        load_raw(database, raw_weeks(space))
-        layers = ["raw", "silver", *(["gold"] if has_gold(database) and not stale(lake_of(space)) else [])]
-        shutil.rmtree(docs, ignore_errors=True)  # pages of runs before would stay beside the new
-        checks = run_checks(database, docs, layers)
-    write_verdict(space, checks)
-    failed = failures(checks)
-    if failed:
-        raise ValidationFailedError(f"data validation failed: {failed}; see {docs / 'index.html'}")
-    return f"{len(checks)} checks of {', '.join(layers)} passed"
+    """Judges every layer of a workspace, once; see `Validation.validate`."""
+    return Validation(space).validate()
 
 
-def run_checks(database: duckdb.DuckDBPyConnection, docs: Path | None, layers: Sequence[str]) -> list[Check]:
-    """Every suite of the layers, each a relation of the database; writes the data docs where a folder is named.
-
-    Where a layer lacks columns, the rest of it is not asked.
-    """
-    from psm_training.validation import gold, raw, silver  # noqa: PLC0415  # Great Expectations takes a second to import
+def run_checks(database: duckdb.DuckDBPyConnection, layers: Sequence[str]) -> list[Check]:
+    """Every suite of the layers, each a relation of the database; nothing is written."""
     from psm_training.validation.judge import Judge  # noqa: PLC0415  # as above
 
-    judge = Judge(database, docs)
+    judge = Judge(None)
+    return [check for layer in layers for check in _judged(judge, database, layer)]
+
+
+def _judged(judge: "Judge", database: duckdb.DuckDBPyConnection, layer: str) -> list[Check]:
+    """Every suite of a layer; where it lacks columns, the rest of it is not asked."""
+    from psm_training.validation import gold, raw, silver  # noqa: PLC0415  # as above
+
     suites = {"raw": raw.TABLES, "silver": silver.TABLES, "gold": gold.TABLES}
     checks: list[Check] = []
-    for layer in layers:
-        for table in suites[layer]:
-            found = judge.judge(table)
-            checks += found
-            if table.is_schema and not all(check.passed for check in found):
-                break
-    if docs is not None:
-        judge.write_docs()
+    for table in suites[layer]:
+        found = judge.judge(database, table)
+        checks += found
+        if table.is_schema and not all(check.passed for check in found):
+            break
     return checks
 
 
