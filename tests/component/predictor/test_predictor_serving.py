@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,13 +11,14 @@ import joblib
 import numpy as np
 import onnxruntime
 import pytest
-from artifacts import ArtifactFile
+from artifacts import ArtifactFile, make_artifact
 from openapi_spec_validator import validate
-from predictor_process import ARN, PredictorProcess, metrics_of
+from predictor_process import ARN, PredictorProcess, environment, metrics_of, serving
 
 from psm_contract.features import basket_features
 from psm_contract.manifest import JOBLIB, ONNX, ONNX_INPUT, ONNX_PROBABILITIES, TABLES
 from psm_contract.tables import Tables
+from psm_training.recipes import EstimatorRecipe, HistgbRecipe, LogisticRecipe, TreeRecipe, XgboostRecipe
 from psm_training.synthetic import generate
 
 
@@ -41,17 +43,34 @@ def test_the_same_baskets_get_the_same_probabilities_in_training_and_over_http(
     artifact: ArtifactFile, client: httpx.Client
 ) -> None:
     """One feature transformation: 60 baskets at once through training's path, one by one as till lines over HTTP."""
+    assert_served_as_trained(artifact, client)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LogisticRecipe(), TreeRecipe(), XgboostRecipe(rounds=10), HistgbRecipe(rounds=10)],
+    ids=lambda estimator: estimator.family,
+)
+def test_every_family_is_served_as_it_was_trained(estimator: EstimatorRecipe, tmp_path: Path) -> None:
+    """As above, by a process of its own for each family besides the forest."""
+    artifact = make_artifact(tmp_path, estimator=estimator)
+    with serving(environment(artifact, tmp_path)) as (_, client):
+        assert_served_as_trained(artifact, client)
+
+
+def assert_served_as_trained(artifact: ArtifactFile, client: httpx.Client) -> None:
+    """The served probabilities are those of ONNX and those of the estimator itself."""
     gold = generate(baskets=60, households=20, seed=5).gold
     features = basket_features(gold.lines, Tables.from_npz(member(artifact, TABLES)))
     session = onnxruntime.InferenceSession(member(artifact, ONNX), providers=["CPUExecutionProvider"])
     onnx = session.run([ONNX_PROBABILITIES], {ONNX_INPUT: features})[0]
-    forest = joblib.load(io.BytesIO(member(artifact, JOBLIB)))
+    estimator = joblib.load(io.BytesIO(member(artifact, JOBLIB)))
 
     answers = [client.post("/predict", json={"lines": gold.records(number)}).json() for number in range(len(gold))]
 
     served = np.array([list(answer["probabilities"].values()) for answer in answers])
     np.testing.assert_allclose(served, onnx, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(served, forest.predict_proba(features), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(served, estimator.predict_proba(features), rtol=0, atol=1e-6)
 
 
 def test_ready_features_and_till_lines_of_a_basket_agree(artifact: ArtifactFile, client: httpx.Client) -> None:

@@ -188,6 +188,20 @@ def test_a_missing_bucket_is_named(
     assert "CreateModelPackage" not in registry.calls()
 
 
+def test_drift_from_a_registered_version_is_drift_from_its_archive(
+    clients: tuple[Any, Any], trained: ModelFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--version` fetches what `--model` reads; an archive that is gone is named."""
+    _, storage = clients
+    psm_train(capsys, "register", "--model", trained.folder)
+    order = ("drift", "--out", trained.folder.parent)
+    assert psm_train(capsys, *order, "--version", 1) == psm_train(capsys, *order, "--model", trained.artifact)
+    key = f"{GROUP}/{json.loads(trained.card.read_text())['sha256']}/model.tar.gz"
+    storage.delete_object(Bucket=BUCKET, Key=key)
+    assert main([*map(str, order), "--version", "1"]) == 1
+    assert f"there is no s3://{BUCKET}/{key}; name the archive with --model" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("clients")
 def test_a_throttled_registry_is_asked_again(
     trained: ModelFiles, capsys: pytest.CaptureFixture[str], registry: EmulatorControl
