@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
+from psm_cloud.commands import cost
 from psm_cloud.errors import CloudError
 
-SUBCOMMANDS: Final[tuple[ModuleType, ...]] = ()
+SUBCOMMANDS: Final[tuple[ModuleType, ...]] = (cost,)
 """In the order of `--help`. Each has `add(commands)` and sets `run`: the parsed arguments in, the exit code out."""
 
 
