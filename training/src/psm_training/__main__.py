@@ -10,6 +10,7 @@ from psm_training.commands import (
     live,
     models,
     registry,
+    release,
     report,
     run,
     sagemaker,
@@ -21,7 +22,7 @@ from psm_training.commands.options import Command, say
 from psm_training.errors import PipelineError
 from psm_training.settings import Settings
 
-SUBCOMMANDS = (steps, validate, registry, live, run, models, synthesize, sagemaker, report, feature_store)
+SUBCOMMANDS = (steps, validate, registry, release, live, run, models, synthesize, sagemaker, report, feature_store)
 """In the order of --help."""
 
 

@@ -1,11 +1,20 @@
-"""Commands that only look: status, history, explain, diff."""
+"""Commands that only look: status, history, explain, diff, await."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from psm_operator.kubectl.cli import DIFF_FAILED, Action, Version, cli, complete_names, complete_versions, flagged
+from psm_operator.kubectl.cli import (
+    DIFF_FAILED,
+    Action,
+    Seconds,
+    Version,
+    cli,
+    complete_names,
+    complete_versions,
+    flagged,
+)
 from psm_operator.kubectl.errors import PluginError
 from psm_operator.kubectl.session import Session
 
@@ -116,7 +125,27 @@ def diff_command(session: Session, names: tuple[str, ...], registry: str, operat
         raise
 
 
+@click.command("await", short_help="Return once a version serves.")
+@click.argument("name", shell_complete=complete_names)
+@click.argument("version", type=Version(), shell_complete=complete_versions)
+@click.option("--timeout", default=300.0, type=Seconds(), show_default="5m", help="How long; 0 for ever.")
+@flagged
+def await_command(session: Session, name: str, version: int, timeout: float) -> None:
+    r"""Return once every replica serves a version; fail as soon as it cannot come true any more.
+
+    For pipelines: nothing is written. It fails when the version is rejected, overtaken by a newer one, or kept out by
+    a pin, and when the model is suspended or stalled.
+
+    \b
+    Examples:
+      kubectl psm await uk-grocery 18 --timeout 20m
+    """
+    from psm_operator.kubectl.waiting import wait_for_version  # noqa: PLC0415  # heavy
+
+    wait_for_version(session, name, version, timeout)
+
+
 def declare() -> None:
     """Make the commands known; again is fine."""
-    for command in (status_command, history_command, explain_command, diff_command):
+    for command in (status_command, history_command, explain_command, diff_command, await_command):
         cli.add_command(command)

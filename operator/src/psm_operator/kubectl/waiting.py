@@ -1,4 +1,4 @@
-"""Waits until a wish came true, and says meanwhile what the operator says; for `--wait`."""
+"""Waits until a wish came true, and says meanwhile what the operator says; for `--wait` and `await`."""
 
 import time
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from psm_operator.kubectl.models import (
     name_of,
     namespace_of,
     pin_of,
+    read_one,
     rejection_of,
     status_of,
     version_in,
@@ -37,6 +38,19 @@ class Deadline:
     def left(self) -> float:
         """Seconds until then."""
         return self.limit_s - (self.monotonic() - self.start) if self.limit_s else float("inf")
+
+
+def wait_for_version(session: Session, name: str, version: int, limit_s: float) -> None:
+    """Return when a version serves that an approval or somebody else asked for.
+
+    Raises:
+        PluginError: it will not come true, the model went away, or the time is over.
+    """
+    model = read_one(session.client, session.namespace, name)
+    rejection = rejection_of(model, version)
+    if rejection is not None:
+        raise PluginError(f"version {version} of {name} was rejected: {rejection['message']}")
+    wait(session, model, Wish(patch={}, done="", target=version, version=version), limit_s)
 
 
 def wait(session: Session, model: Manifest, wish: Wish, limit_s: float) -> None:

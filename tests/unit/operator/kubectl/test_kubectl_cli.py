@@ -22,6 +22,7 @@ COMMANDS = (
     "history",
     "explain",
     "diff",
+    "await",
     "rollback",
     "retry",
     "unreject",

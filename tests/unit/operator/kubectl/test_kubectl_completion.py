@@ -19,6 +19,7 @@ COMMANDS = (
     "history",
     "explain",
     "diff",
+    "await",
     "rollback",
     "retry",
     "unreject",

@@ -15,7 +15,7 @@ from psm_operator.kubectl import wishes
 from psm_operator.kubectl.environment import Environment
 from psm_operator.kubectl.errors import PluginError
 from psm_operator.kubectl.session import Flags, Session
-from psm_operator.kubectl.waiting import judge, wait
+from psm_operator.kubectl.waiting import judge, wait, wait_for_version
 from psm_operator.kubectl.wishes import Wish
 from psm_operator.kubectl.writes import merged
 from psm_operator.values import Approval, Manifest
@@ -227,3 +227,22 @@ async def test_what_came_true_already_is_not_waited_for() -> None:
     with scripted(listed(model), Answer(lines=[])) as server:
         wait(session(server.url, said), model, Wish(patch={}, done="", target=3, version=3), 0.0)
     assert said == ["pricesensitivitymodel.retail.mlops/uk-grocery serves version 3"]
+
+
+async def test_a_pipeline_waits_for_a_version_that_an_approval_brings() -> None:
+    """Nothing is written; what serves already is enough."""
+    model = await model_after(moved_on)
+    said: list[str] = []
+    with scripted(Answer(model), listed(model), Answer(lines=[])) as server:
+        wait_for_version(session(server.url, said), "uk-grocery", 3, 0.0)
+    assert said == ["pricesensitivitymodel.retail.mlops/uk-grocery serves version 3"]
+    assert {asked.method for asked in server.asked} == {"GET"}
+
+
+async def test_a_pipeline_does_not_wait_for_a_version_that_was_rejected() -> None:
+    model = await model_after(rejected)
+    with (
+        scripted(Answer(model)) as server,
+        pytest.raises(PluginError, match="version 2 of uk-grocery was rejected: accuracy"),
+    ):
+        wait_for_version(session(server.url, []), "uk-grocery", 2, 30.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from psm_contract.metadata import DATA_VALIDATION
+from psm_training.commands.archives import archive_of
 from psm_training.commands.options import add_group, examples, registry_of, say
 from psm_training.errors import PipelineError
 from psm_training.settings import Settings
@@ -69,7 +70,7 @@ def _drift(options: argparse.Namespace, settings: Settings) -> Any:
     from psm_training.validation.drift_page import page  # noqa: PLC0415
 
     space = Workspace(options.out)
-    report = drift(space, _archive(options, settings), weeks=options.weeks)
+    report = drift(space, archive_of(options, settings), weeks=options.weeks)
     write_json(space.root / "drift.json", report)
     (space.root / "drift.html").write_text(page(report), encoding="utf-8")
     if options.limit is not None and report["largest"] > options.limit:
@@ -78,17 +79,3 @@ def _drift(options: argparse.Namespace, settings: Settings) -> Any:
             f"see {space.root / 'drift.html'}"
         )
     return report
-
-
-def _archive(options: argparse.Namespace, settings: Settings) -> bytes:
-    if options.model is not None:
-        if not options.model.is_file():
-            raise PipelineError(f"{options.model} does not exist; name a model.tar.gz")
-        content: bytes = options.model.read_bytes()
-        return content
-    registry = registry_of(options, settings)
-    url = registry.details(registry.find(options.group, options.version)).folder + "/model.tar.gz"
-    stored = registry.get(url)
-    if stored is None:
-        raise PipelineError(f"there is no {url}; name the archive with --model")
-    return stored.content
