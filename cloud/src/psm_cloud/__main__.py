@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from psm_cloud.commands import cost
+from psm_cloud.commands import cost, module_docs, teardown
 from psm_cloud.errors import CloudError
 
-SUBCOMMANDS: Final[tuple[ModuleType, ...]] = (cost,)
+SUBCOMMANDS: Final[tuple[ModuleType, ...]] = (cost, module_docs)
 """In the order of `--help`. Each has `add(commands)` and sets `run`: the parsed arguments in, the exit code out."""
 
 
