@@ -15,6 +15,8 @@ STEADY_RATE_PER_S = 40.0
 ROLLOUT_LIMIT_S = 240.0
 ROLLBACK_LIMIT_S = 180.0
 SCALE_LIMIT_S = 180.0
+_EXPLAINED_TO = 1e-5
+_ANSWER_LIMIT_S = 30  # the first explanation of a pod loads LightGBM, on a quarter of a core
 BATCH = 16
 """Baskets in one request of the load that must make the autoscaler act; more do not fit into one write of the ingress
 controller, which may cut such an answer short when its configuration changes (docs/local.md)."""
@@ -50,7 +52,22 @@ def predicts(stage: Stage) -> str:
     found = answer.json()
     if found["model_version"] != 1 or set(found["probabilities"]) != {"LA", "MM", "UM"}:
         raise LocalError(f"not the answer of version 1: {found}")
-    return f"POST /predict -> {answer.text}"
+    return f"POST /predict -> {answer.text}\n{_reason(stage)}"
+
+
+def _reason(stage: Stage) -> str:
+    """What moved the answer most, as `?explain=true` tells it; the contributions must make up the probabilities."""
+    answer = ask(stage, registry.basket(stage), "/predict?explain=true")
+    if answer.status_code != httpx.codes.OK:
+        raise LocalError(f"no explanation: HTTP {answer.status_code}: {answer.text[:200]}")
+    found = answer.json()
+    why = found["explanation"]
+    for label, probability in found["probabilities"].items():
+        told = why["base"][label] + sum(feature["contributions"][label] for feature in why["features"])
+        if abs(told - probability) > _EXPLAINED_TO:
+            raise LocalError(f"base and contributions of {label} sum to {told}, the probability is {probability}")
+    most = why["features"][0]
+    return f"because of {most['name']} = {most['value']} ({most['contributions'][found['label']]:+.2f}) and others"
 
 
 def _first_answer(stage: Stage) -> httpx.Response:
@@ -66,10 +83,12 @@ def _first_answer(stage: Stage) -> httpx.Response:
     return answer
 
 
-def ask(stage: Stage, body: bytes) -> httpx.Response:
+def ask(stage: Stage, body: bytes, path: str = "/predict") -> httpx.Response:
     """Send one request through the Ingress."""
     headers = {"Host": HOST, "Content-Type": "application/json"}
-    return httpx.post(f"{stage.cluster.ingress_url}/predict", content=body, headers=headers, trust_env=False)
+    return httpx.post(
+        f"{stage.cluster.ingress_url}{path}", content=body, headers=headers, timeout=_ANSWER_LIMIT_S, trust_env=False
+    )
 
 
 def rolls_out_under_load(stage: Stage) -> str:
