@@ -2,8 +2,8 @@
 
 provider "aws" {
   region                      = "ap-southeast-1"
-  access_key                  = "test"
-  secret_key                  = "test"
+  access_key                  = "fake"
+  secret_key                  = "fake"
   skip_credentials_validation = true
   skip_metadata_api_check     = true
   skip_requesting_account_id  = true
