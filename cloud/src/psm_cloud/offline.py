@@ -1,9 +1,9 @@
 """A plan of an environment without an account: the real provider, and this machine answers what it asks.
 
 Called by whoever needs a plan: what it costs, what the tests assert, what a pull request shows. A plan against nothing
-asks an account for its number and for its zones; both are answered here, and anything else is an error that names the
-call, so that no plan comes to depend on an account unseen. The configuration is planned in a copy, whose state is a
-local file.
+asks an account for its number, for its zones and whether a state machine reads well; these are answered here, and
+anything else is an error that names the call, so that no plan comes to depend on an account unseen. The configuration is planned in a copy,
+whose state is a local file.
 """
 
 import shutil
@@ -65,6 +65,8 @@ def answer(action: str) -> str | None:
             '<DescribeAvailabilityZonesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
             f"<availabilityZoneInfo>{''.join(zones)}</availabilityZoneInfo></DescribeAvailabilityZonesResponse>"
         )
+    if action == "AWSStepFunctions.ValidateStateMachineDefinition":  # asked by the provider while it plans; not checked
+        return '{"result": "OK", "diagnostics": []}'
     return None
 
 
@@ -84,7 +86,9 @@ def answers() -> Iterator[Answers]:
                 refused.append(said[0])
             content = (text or _REFUSAL.format(action=said[0])).encode()
             self.send_response(400 if text is None else 200)
-            self.send_header("Content-Type", "text/xml")
+            self.send_header(
+                "Content-Type", "application/x-amz-json-1.0" if (text or "").startswith("{") else "text/xml"
+            )
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

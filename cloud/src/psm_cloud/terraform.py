@@ -29,8 +29,8 @@ NEEDED: Final = (1, 11)
 _QUIET: Final = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
 _STOP_S: Final = 60.0
 """What terraform gets after an interrupt, to end its provider and write its state."""
-_TOLD: Final = 6000
-"""Characters of terraform's own words in an error."""
+_TOLD: Final = 3000
+"""Characters of each of terraform's two outputs in an error."""
 
 Plan = dict[str, Any]
 """What `terraform show -json` says of a plan."""
@@ -175,7 +175,8 @@ class Root:
             TerraformError: It ended with an error, or not within `limit_s`.
         """
         env = inherited({**self.terraform.environment, "TF_DATA_DIR": str(self.data)})
-        argv = [self.terraform.program, arguments[0], "-no-color", *arguments[1:]]
+        words = 2 if arguments[0] == "state" else 1  # such as `state rm`, which takes flags after both
+        argv = [self.terraform.program, *arguments[:words], "-no-color", *arguments[words:]]
         command = f"terraform {arguments[0]} in {self.directory}"
         with subprocess.Popen(
             argv, cwd=self.directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -191,7 +192,7 @@ class Root:
                 _stopped(process)
                 raise
         if process.returncode != 0:
-            raise TerraformError(f"{command} failed:\n{(out + err)[-_TOLD:]}")
+            raise TerraformError(f"{command} failed:\n{out[-_TOLD:]}{err[-_TOLD:]}")
         return out
 
     def _digest(self, configured: Mapping[str, str]) -> str:

@@ -1,53 +1,55 @@
-# One environment: every module, wired. main.tf, variables.tf and outputs.tf are the same in each environment; what
-# differs is in terraform.tfvars and backend.tf.
+# Where changes are tried: small, asleep at night, and nothing in it is missed.
 
 provider "aws" {
-  region              = var.region
+  region              = "ap-southeast-1"
   allowed_account_ids = [var.account_id]
 
   default_tags {
     tags = {
       Project     = "PriceSensitivityMLOps"
-      Environment = var.environment
+      Environment = "dev"
       Owner       = "DataTeam"
       CostCenter  = "ML-Platform"
     }
   }
 }
 
-locals {
-  cluster_name = "mlops-${var.environment}"
-}
+module "account" {
+  source = "../../modules/account"
 
-module "network" {
-  source = "../../modules/network"
+  environment          = "dev"
+  alert_emails         = var.alert_emails
+  admin_principal_arns = var.admin_principal_arns
+  github_repository    = var.github_repository
+  monthly_budget_usd   = 300
 
-  environment          = var.environment
-  endpoint_az_count    = var.endpoint_az_count
-  readable_bucket_arns = []
-}
+  node_groups = {
+    api = {
+      instance_types = ["t3.medium"]
+      min_size       = 1
+      max_size       = 2
+      desired_size   = 1
+    }
+    batch = {
+      instance_types = ["m6i.2xlarge", "m5.2xlarge", "m6a.2xlarge", "m5a.2xlarge"]
+      capacity_type  = "SPOT"
+      min_size       = 0
+      max_size       = 1
+      desired_size   = 0
+      disk_gib       = 50
+      dedicated      = true
+    }
+  }
 
-module "lake" {
-  source = "../../modules/lake"
+  # Nobody works with dev at night or on Saturday and Sunday.
+  off_hours = {
+    time_zone = "Asia/Singapore"
+    begins    = "0 20 * * MON-FRI"
+    ends      = "0 8 * * MON-FRI"
+    nodes     = { api = 0 }
+  }
 
-  environment = var.environment
-  deletable   = var.deletable
-}
-
-module "registry" {
-  source = "../../modules/registry"
-
-  environment = var.environment
-}
-
-module "alerts" {
-  source = "../../modules/alerts"
-
-  environment        = var.environment
-  emails             = var.alert_emails
-  monthly_budget_usd = var.monthly_budget_usd
-  budget_by_tag      = var.budget_by_tag
-  lake_bucket        = module.lake.lake_bucket
-  models_bucket      = module.lake.models_bucket
-  cluster_name       = local.cluster_name
+  log_retention_days = 7
+  request_metrics    = false
+  deletable          = true
 }

@@ -1,10 +1,5 @@
-environment = "prod"
-account_id  = "123456789012" # yours; Terraform refuses any other account
-
-alert_emails       = ["data-team@example.com"]
-monthly_budget_usd = 500
-
-github_repository    = "example/price-sensitivity"
+# What the environment is given from outside. No secret: the values of secrets are written by a person.
+account_id           = "123456789012" # yours; Terraform refuses any other account
+alert_emails         = ["data-team@example.com"]
 admin_principal_arns = ["arn:aws:iam::123456789012:role/platform-admin"]
-
-deletable = false
+github_repository    = "example/price-sensitivity"
