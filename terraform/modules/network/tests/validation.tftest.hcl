@@ -1,7 +1,13 @@
 # Every value that cannot work is refused before AWS is asked. A run starts the provider, which takes a second, so each run
 # has one wrong value of many variables; each of them must be refused.
 
-mock_provider "aws" {
+mock_provider "aws" {}
+
+override_data {
+  target = data.aws_partition.current
+  values = {
+    partition = "aws"
+  }
 }
 
 override_data {
