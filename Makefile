@@ -71,12 +71,20 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 	$(RUN) psm-local build >/dev/null
 	$(RUN) pytest tests/faults tests/e2e/test_faults.py
 
+.PHONY: test-training-image
+test-training-image: setup ## The training container's contract in the built image itself (root; builds it first, minutes)
+	PYTHONPATH=tests $(RUN) pytest -p training_image tests/component/training/test_training_container.py
+
 FUZZ_SECONDS ?= 60
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what the predictor reads: bodies, archives, connections (FUZZ_SECONDS=60 for each target; crashes go to build/fuzz)
 	$(UV) sync --frozen --quiet --group fuzz
 	PYTHONPATH=tests $(RUN) python -m fuzz --seconds $(FUZZ_SECONDS)
+
+.PHONY: lint-pipelines
+lint-pipelines: setup ## Workflows, Jenkinsfile and the others: actionlint, zizmor, schemas, syntax (part of `make test`)
+	$(RUN) pytest tests/component/pipelines/test_pipeline_checks.py
 
 ##@ Measure
 
@@ -113,7 +121,137 @@ bench-operator: setup ## The operator beside a naive handler, 100 to 2000 models
 bench-data: setup ## Raw to gold beside pandas, Polars and DuckDB; formats, S3, scaling (LINES=100000 SCALES=1,4 make it shorter)
 	PYTHONPATH=tests $(RUN) python -m bench.data --lines $(LINES) --scales $(SCALES) --repeat $(REPEAT)
 
+##@ Account
+
+.PHONY: terraform-check
+terraform-check: ## Format of every .tf file, and each environment is valid (no account needed)
+	terraform fmt -check -recursive terraform
+	for folder in terraform/envs/*/; do terraform -chdir="$$folder" init -backend=false -input=false -lockfile=readonly && terraform -chdir="$$folder" validate; done
+
+# a plan is read-only, and so is the role that makes it for a pull request: it takes no lock
+.PHONY: terraform-plan
+terraform-plan: ## Plan ENV=dev|prod into build/terraform, also as text and JSON (TF_STATE_BUCKET=)
+	mkdir -p build/terraform
+	terraform -chdir=terraform/envs/$(environment) init -input=false -lockfile=readonly -backend-config="bucket=$$TF_STATE_BUCKET"
+	terraform -chdir=terraform/envs/$(environment) plan -input=false -lock=false -out="$(CURDIR)"/build/terraform/$(environment).tfplan
+	terraform -chdir=terraform/envs/$(environment) show -no-color "$(CURDIR)"/build/terraform/$(environment).tfplan > build/terraform/$(environment).txt
+	terraform -chdir=terraform/envs/$(environment) show -json "$(CURDIR)"/build/terraform/$(environment).tfplan > build/terraform/$(environment).json
+
+.PHONY: terraform-summary
+terraform-summary: ## The plan that `make terraform-plan` left for ENV=dev|prod as Markdown, cut where GitHub would
+	@printf '### %s\n```text\n' $(environment) && head -c 900000 build/terraform/$(environment).txt && printf '\n```\n'
+
+.PHONY: terraform-apply
+terraform-apply: ## Apply the plan that `make terraform-plan` left for ENV=dev|prod; refused when the state has moved on
+	terraform -chdir=terraform/envs/$(environment) init -input=false -lockfile=readonly -backend-config="bucket=$$TF_STATE_BUCKET"
+	terraform -chdir=terraform/envs/$(environment) apply -input=false -lock-timeout=5m "$(CURDIR)"/build/terraform/$(environment).tfplan
+
+.PHONY: cost
+cost: setup ## What dev and prod cost a month, from their plans (build/cost.json, docs/cost.md); fails if prod is not below its limit
+	$(RUN) psm-cloud cost --docs docs/cost.md --chart docs/img/cost.svg
+
+ENV ?= dev
+TEARDOWN ?=
+
+.PHONY: teardown
+teardown: setup ## Show what would be deleted of ENV=dev; TEARDOWN=--execute asks for its name and deletes (docs/teardown.md)
+	$(RUN) psm-cloud teardown --env $(ENV) $(TEARDOWN)
+
+##@ Model (what the pipelines run; docs/ci.md explains the variables)
+
+# What a pipeline sets is read by the shell, never by make: make would run a $(shell …) inside a value.
+data_source = "$${DATA_SOURCE:-complete-journey}" $${DATA:+--data "$$DATA"} $${LAKE:+--lake "$$LAKE"}
+recipe = "$${RECIPE:-v2}"
+group = --group "$${GROUP:-price-sensitivity}"
+model = "$${MODEL:-price-sensitivity}"
+namespace = "$${NAMESPACE:-mlops}"
+timeout = "$${TIMEOUT:-1200}"
+environment = "$${ENV:-dev}"
+version = "$${VERSION:-$$(cat build/model/version)}"
+
+.PHONY: model-validate
+model-validate: setup ## Bring the data and judge it (DATA_SOURCE=source-files DATA=s3://… LAKE=s3://…)
+	$(RUN) psm-train ingest --out build/model --source $(data_source)
+	$(RUN) psm-train validate --out build/model
+
+.PHONY: model-train
+model-train: setup ## Train, evaluate and package (RECIPE=v2); what was trained of the same data before is taken
+	$(RUN) psm-train run --out build/model --recipe $(recipe) --source $(data_source)
+
+.PHONY: model-register
+model-register: setup ## Into bucket and registry (GROUP=, BUCKET=, IMAGE=); the version's number goes to build/model/version
+	$(RUN) psm-train register --model build/model/$(recipe) $(group) $${BUCKET:+--bucket "$$BUCKET"} $${IMAGE:+--image "$$IMAGE"} > build/model/package.json
+	sed -n 's/^ *"version": \([0-9]*\).*/\1/p' build/model/package.json | tee build/model/version
+
+.PHONY: model-evaluate
+model-evaluate: setup ## Rule on a version as automatic approval would: KPIs, and surely better; writes nothing (VERSION=)
+	$(RUN) psm-train approve --auto --dry-run $(version) $(group) | tee build/model/ruling.json
+
+.PHONY: model-approve
+model-approve: setup ## Approve a version that meets every KPI and surely beats the approved one; else it waits (VERSION=)
+	$(RUN) psm-train approve --auto $(version) $(group)
+
+.PHONY: model-approved
+model-approved: setup ## Return once a version is approved (VERSION=, TIMEOUT= seconds)
+	$(RUN) psm-train wait-approved $(version) $(group) --timeout $(timeout)
+
+.PHONY: model-deployed
+model-deployed: setup ## Return once the cluster serves a version (MODEL=, NAMESPACE=, VERSION=, TIMEOUT= seconds)
+	$(RUN) kubectl-psm await $(model) $(version) -n $(namespace) --timeout $(timeout)
+
+.PHONY: model-smoke
+model-smoke: setup ## Ask the serving model what its archive says it must answer (URL=, VERSION=)
+	$(RUN) psm-train smoke --url "$$URL" --version $(version) $(group) $${URL_HOST:+--host "$$URL_HOST"}
+
+.PHONY: model-rollback
+model-rollback: setup ## Go back to the version before, and reject the one that serves (MODEL=, NAMESPACE=)
+	$(RUN) kubectl-psm rollback $(model) -n $(namespace) --wait
+
+.PHONY: kubeconfig
+kubeconfig: ## Let kubectl reach the cluster of ENV=dev|prod (needs the AWS CLI)
+	aws eks update-kubeconfig --name mlops-$(environment)
+
 ##@ Release
+
+reference = "$$(cat build/release/$$IMAGE.ref)"
+
+.PHONY: release-check
+release-check: setup ## The version that packages and charts have is VERSION=
+	$(RUN) psm-local release check --version "$$VERSION"
+
+.PHONY: release-image
+release-image: setup ## Build one image: IMAGE=psm-operator|api-price-sensitivity|train-price-sensitivity, VERSION=
+	$(RUN) psm-local release image --image "$$IMAGE" --version "$$VERSION"
+
+.PHONY: release-scan
+release-scan: ## Refuse an image with a known, fixable vulnerability of high or critical severity (needs grype; IMAGE=)
+	"$${GRYPE:-grype}" "docker-archive:build/release/$$IMAGE.tar" --only-fixed --fail-on high
+
+.PHONY: release-sbom
+release-sbom: ## List what is in an image as SPDX (needs syft; IMAGE=)
+	"$${SYFT:-syft}" scan "docker-archive:build/release/$$IMAGE.tar" --output "spdx-json=build/release/$$IMAGE.spdx.json"
+
+.PHONY: registry-login
+registry-login: ## Let crane, cosign and helm push to REGISTRY=, where no action of the pipeline does it (needs the AWS CLI and docker)
+	aws ecr get-login-password | docker login --username AWS --password-stdin "$$REGISTRY"
+
+.PHONY: release-push
+release-push: setup ## Push one image; its address by digest goes to build/release/IMAGE.ref (IMAGE=, VERSION=, REGISTRY=)
+	$(RUN) psm-local release push --image "$$IMAGE" --version "$$VERSION" --registry "$$REGISTRY"
+
+.PHONY: release-sign
+release-sign: ## Sign an image and its SBOM by digest with the pipeline's own identity (needs cosign; IMAGE=)
+	cosign sign --yes $(reference)
+	cosign attest --yes --type spdxjson --predicate "build/release/$$IMAGE.spdx.json" $(reference)
+
+.PHONY: release-outputs
+release-outputs: ## Name and digest of a pushed image as lines that a workflow step appends to its outputs (IMAGE=)
+	@sed -E 's/^(.*)@(.*)$$/name=\1\ndigest=\2/' "build/release/$$IMAGE.ref"
+
+.PHONY: release-charts
+release-charts: setup ## Package and push the charts, which name the images by digest (VERSION=, REGISTRY=)
+	$(RUN) psm-local release charts --version "$$VERSION"
+	$(RUN) psm-local release push-charts --version "$$VERSION" --registry "$$REGISTRY"
 
 .PHONY: changelog
 changelog: setup ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from psm_local import gobuild, images, targets
+from psm_local import gobuild, images, release, targets
 from psm_local.cluster import Cluster, load_cluster
 from psm_local.control_plane import up_control_plane
 from psm_local.demo.run import run_demo
@@ -31,6 +31,7 @@ def main() -> None:
         "build": _build,
         "images": _images,
         "demo": _demo,
+        "release": _release,
     }
     try:
         commands[args.command](args, read_settings())
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
     demo = commands.add_parser("demo", help="run the whole product, step by step, and leave it running")
     demo.add_argument("--source", type=Path, default=Path.cwd(), help="the repository")
+    release.add(commands)
     down = commands.add_parser("down", help="stop an instance; nothing but the cache stays")
     env = commands.add_parser("env", help="print shell lines that point kubectl and AWS clients at an instance")
     kubeconfig = commands.add_parser("kubeconfig", help="print the path of an instance's kubeconfig")
@@ -146,6 +148,10 @@ def _images(args: argparse.Namespace, settings: Settings) -> None:
 def _demo(args: argparse.Namespace, settings: Settings) -> None:
     if not run_demo(args.name, args.source, settings, _say):
         sys.exit(1)
+
+
+def _release(args: argparse.Namespace, settings: Settings) -> None:
+    _print(release.run(args, settings, _say))
 
 
 def _running(run_dir: Path) -> Cluster | None:

@@ -40,6 +40,13 @@ class ImageSpec:
     name: str
     dockerfile: str
     sources: tuple[str, ...]
+    arguments: tuple[tuple[str, str], ...] = ()
+    """Build arguments, such as the commit."""
+
+    @property
+    def flags(self) -> list[str]:
+        """The build arguments as docker and buildah take them."""
+        return [word for name, value in self.arguments for word in ("--build-arg", f"{name}={value}")]
 
     @property
     def reference(self) -> str:
@@ -101,7 +108,7 @@ def image_key(spec: ImageSpec, repository: Path) -> str:
     """Return the digest of everything that goes into an image."""
     with tempfile.TemporaryDirectory(prefix="psm-image-") as context:
         copy_context(spec, repository, Path(context))
-        return content_key([spec.reference, BASE_IMAGE, Path(context)])
+        return content_key([spec.reference, BASE_IMAGE, *spec.flags, Path(context)])
 
 
 def copy_context(spec: ImageSpec, repository: Path, context: Path) -> None:
@@ -124,6 +131,7 @@ def _docker(spec: ImageSpec, context: Path, archive: Path, _settings: Settings, 
             spec.reference,
             "-f",
             str(context / spec.dockerfile),
+            *spec.flags,
             *secrets,
             str(context),
         ]
@@ -144,7 +152,7 @@ def _buildah(spec: ImageSpec, context: Path, archive: Path, settings: Settings, 
             build_argv = _in_buildah("bud", "--quiet", "--layers", "--pull=false", "--format", "docker")
             what = f"build of {spec.reference}"
             dockerfile = str(context / spec.dockerfile)
-            _run([*build_argv, "-t", spec.reference, "-f", dockerfile, *secrets, str(context)], env, what)
+            _run([*build_argv, "-t", spec.reference, "-f", dockerfile, *spec.flags, *secrets, str(context)], env, what)
             target = f"docker-archive:{archive}:{spec.reference}"
             _run(_in_buildah("push", "--quiet", spec.reference, target), env, f"export of {spec.reference}")
         finally:
