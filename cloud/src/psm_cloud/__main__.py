@@ -9,7 +9,7 @@ from typing import Final
 from psm_cloud.commands import cost, module_docs, teardown
 from psm_cloud.errors import CloudError
 
-SUBCOMMANDS: Final[tuple[ModuleType, ...]] = (cost, module_docs)
+SUBCOMMANDS: Final[tuple[ModuleType, ...]] = (cost, module_docs, teardown)
 """In the order of `--help`. Each has `add(commands)` and sets `run`: the parsed arguments in, the exit code out."""
 
 

@@ -72,7 +72,7 @@ def _nat(count: int) -> Callable[[Inputs], Inputs]:
 def _endpoints_everywhere(given: Inputs) -> Inputs:
     plan, prices, usage = given
     swapped = tuple(
-        found.with_values(subnet_ids=["a", "b", "c"]) if _is_interface(found) else found for found in plan.resources
+        found.with_values(tags={"Zones": "a b c"}) if _is_interface(found) else found for found in plan.resources
     )
     return replace(plan, resources=swapped), prices, usage
 

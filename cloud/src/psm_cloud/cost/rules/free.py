@@ -103,6 +103,9 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         "aws_secretsmanager_secret_policy",
         "aws_secretsmanager_secret_version",
     ),
+    "4,000 transitions of state machines a month are free, ten times what a watch over weekly runs makes": (
+        "aws_sfn_state_machine",
+    ),
     "budgets without actions are free": ("aws_budgets_budget",),
     "analysis of access from outside is free": ("aws_accessanalyzer_analyzer",),
     "not AWS": ("null_resource", "random_id", "random_string", "terraform_data", "time_sleep", "tls_private_key"),

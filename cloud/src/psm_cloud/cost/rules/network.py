@@ -12,11 +12,13 @@ GROUP: Final = "network"
 
 
 def zones(endpoint: Resource, facts: Facts) -> int:
-    """Return in how many zones an interface endpoint stands: subnets, or what the module was told if they are new.
+    """Return in how many zones an interface endpoint stands: subnets, a tag `Zones`, or what the module was told.
 
     Raises:
         CloudError: Neither says.
     """
+    if said := str((endpoint.values.get("tags") or {}).get("Zones") or "").split():
+        return len(said)
     subnets = endpoint.values.get("subnet_ids")
     if subnets:
         return len(subnets)
