@@ -29,8 +29,40 @@ locals {
         logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } }
       }
     }
-    containerLogs = { enabled = true }
+    containerLogs = {
+      enabled   = true
+      fluentBit = { config = { extraFiles = { "predictor-metrics.conf" = local.predictor_metrics } } }
+    }
   })
+
+  # The add-on wraps a container's line in a record of its own, in which CloudWatch sees no embedded metrics. The
+  # predictor's lines that have some (PSM_EMF=1) go a second way, as they are.
+  predictor_metrics = <<-EOT
+    [INPUT]
+      Name              tail
+      Tag               predictor.*
+      Path              /var/log/containers/*_predictor-*.log
+      multiline.parser  docker, cri
+      DB                /var/fluent-bit/state/flb_predictor.db
+      Mem_Buf_Limit     5MB
+      Skip_Long_Lines   On
+      Refresh_Interval  10
+
+    [FILTER]
+      Name              grep
+      Match             predictor.*
+      Regex             log "_aws"
+
+    [OUTPUT]
+      Name              cloudwatch_logs
+      Match             predictor.*
+      region            $${AWS_REGION}
+      log_group_name    ${local.containers}/predictor
+      log_stream_prefix $${HOST_NAME}-
+      log_key           log
+      log_format        json/emf
+      auto_create_group false
+  EOT
 
   external_dns_configuration = jsonencode({
     policy     = "sync"

@@ -6,8 +6,8 @@ locals {
   control_plane = "/aws/eks/${local.name}/cluster"
   containers    = "/aws/containerinsights/${local.name}"
 
-  # Names that the add-on's agent writes to.
-  container_logs = var.container_insights ? toset(["application", "dataplane", "host", "performance"]) : toset([])
+  # Names that the add-on's agents write to, and ours of the predictor's metrics.
+  container_logs = var.container_insights ? toset(["application", "dataplane", "host", "performance", "predictor"]) : toset([])
 
   key_policy = jsonencode({
     Version = "2012-10-17"

@@ -65,7 +65,7 @@ run "by_default" {
     error_message = "CloudWatch Logs uses the key for this cluster's groups only."
   }
   assert {
-    condition     = toset([for group in aws_cloudwatch_log_group.containers : group.name]) == toset([for kind in ["application", "dataplane", "host", "performance"] : "/aws/containerinsights/mlops-dev/${kind}"])
+    condition     = toset([for group in aws_cloudwatch_log_group.containers : group.name]) == toset([for kind in ["application", "dataplane", "host", "performance", "predictor"] : "/aws/containerinsights/mlops-dev/${kind}"])
     error_message = "The agent's groups exist before it does, so that they forget too."
   }
 
@@ -155,6 +155,18 @@ run "by_default" {
   assert {
     condition     = [for pod in aws_eks_addon.before_nodes["vpc-cni"].pod_identity_association : pod.service_account] == ["aws-node"] && [for pod in aws_eks_addon.this["amazon-cloudwatch-observability"].pod_identity_association : pod.service_account] == ["cloudwatch-agent"]
     error_message = "Add-ons get their rights with themselves, not from the node."
+  }
+
+  assert {
+    condition = jsondecode(aws_eks_addon.this["amazon-cloudwatch-observability"].configuration_values).agent.config == {
+      logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } }
+    }
+    error_message = "Container Insights, and no application signals."
+  }
+  assert {
+    condition = alltrue([for line in ["log_format        json/emf", "log_key           log", "region            ${"$"}{AWS_REGION}", "log_group_name    /aws/containerinsights/mlops-dev/predictor"] :
+    strcontains(jsondecode(aws_eks_addon.this["amazon-cloudwatch-observability"].configuration_values).containerLogs.fluentBit.config.extraFiles["predictor-metrics.conf"], line)])
+    error_message = "The predictor's metrics reach CloudWatch as they are."
   }
 
   # Names and tags.

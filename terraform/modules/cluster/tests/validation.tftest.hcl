@@ -151,6 +151,34 @@ run "refuses_wrong_values_8" {
 
   variables {
     node_groups = {
+      batch = { instance_types = ["t3.medium"], min_size = 2, max_size = 4, desired_size = 2, dedicated = true }
+    } # nowhere but on dedicated nodes
+  }
+
+  expect_failures = [
+    var.node_groups,
+  ]
+}
+
+run "refuses_wrong_values_9" {
+  command = plan
+
+  variables {
+    node_groups = {
+      api = { instance_types = ["t3.medium"], min_size = 0, max_size = 4, desired_size = 2 }
+    } # no node that stays
+  }
+
+  expect_failures = [
+    var.node_groups,
+  ]
+}
+
+run "refuses_wrong_values_10" {
+  command = plan
+
+  variables {
+    node_groups = {
       api   = { instance_types = ["t3.medium"], min_size = 2, max_size = 4, desired_size = 2 }
       batch = { instance_types = ["t3.medium"], min_size = 2, max_size = 4, desired_size = 2, capacity_type = "CAPACITY_BLOCK" }
     } # no such capacity
@@ -161,7 +189,7 @@ run "refuses_wrong_values_8" {
   ]
 }
 
-run "refuses_wrong_values_9" {
+run "refuses_wrong_values_11" {
   command = plan
 
   variables {
@@ -175,7 +203,7 @@ run "refuses_wrong_values_9" {
   ]
 }
 
-run "refuses_wrong_values_10" {
+run "refuses_wrong_values_12" {
   command = plan
 
   variables {
@@ -189,7 +217,7 @@ run "refuses_wrong_values_10" {
   ]
 }
 
-run "refuses_wrong_values_11" {
+run "refuses_wrong_values_13" {
   command = plan
 
   variables {
@@ -203,7 +231,7 @@ run "refuses_wrong_values_11" {
   ]
 }
 
-run "refuses_wrong_values_12" {
+run "refuses_wrong_values_14" {
   command = plan
 
   variables {
@@ -217,7 +245,7 @@ run "refuses_wrong_values_12" {
   ]
 }
 
-run "refuses_wrong_values_13" {
+run "refuses_wrong_values_15" {
   command = plan
 
   variables {
@@ -232,7 +260,7 @@ run "refuses_wrong_values_13" {
   ]
 }
 
-run "refuses_wrong_values_14" {
+run "refuses_wrong_values_16" {
   command = plan
 
   variables {
