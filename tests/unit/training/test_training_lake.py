@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
+from psm_training.lake.batches import batches
 from psm_training.lake.gold import stale, write_gold
 from psm_training.lake.place import lake_of
 from psm_training.lake.silver import write_silver
 from psm_training.lake.views import open_lake
-from psm_training.lake.writing import batches
 from psm_training.load import load_gold
 from psm_training.sources import synthetic_baskets
 from psm_training.split import part_sql, split
@@ -172,11 +172,7 @@ def test_batches_hold_every_partition_once(partitions: dict[tuple[int, str], int
     """In order, never more than the limit unless one partition is larger."""
     seen: list[tuple[int, str]] = []
     for batch in batches(partitions, limit):
-        chosen = [
-            key
-            for key in sorted(partitions)
-            if batch.first <= key[0] <= batch.last and (batch.regions is None or key[1] in batch.regions)
-        ]
+        chosen = [key for key in sorted(partitions) if batch.has(*key)]
         assert sum(partitions[key] for key in chosen) <= max(limit, *(partitions[key] for key in chosen))
         seen += chosen
     assert seen == sorted(partitions)

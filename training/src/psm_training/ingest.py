@@ -8,7 +8,6 @@ import duckdb
 from psm_training.errors import PipelineError
 from psm_training.label import add_label
 from psm_training.lake.place import Lake, lake_at
-from psm_training.lake.silver import write_silver
 from psm_training.lake.sql import quoted
 from psm_training.lake.views import MEMORY_LIMIT, open_lake
 from psm_training.sources import complete_journey, synthetic_baskets
@@ -71,6 +70,8 @@ def _files(lake: Lake, data: str | Path | None) -> dict[str, Any]:
 
 def _whole(lake: Lake, source: str) -> dict[str, Any]:
     """Sources that come as one piece."""
+    from psm_training.lake.silver import write_silver  # noqa: PLC0415  # Arrow takes time to import
+
     with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as database:
         if source == synthetic_baskets.NAME:
             synthetic_baskets.load_silver(database)

@@ -2,16 +2,21 @@
 
 import io
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from psm_contract.schema import COLUMN_NAMES
 from psm_training.errors import PipelineError
 from psm_training.lake import expressions
-from psm_training.lake.schema import SILVER_TYPES
+from psm_training.lake.held import HeldLines
 from psm_training.lake.storage import Storage
+from psm_training.sources.csv_lines import NotPlainError, any_blocks, plain_blocks
 from psm_training.sources.raw_files import Staged
 
 MAX_BAD_SHARE: Final = 0.01
@@ -23,100 +28,99 @@ MAX_KEPT: Final = 10_000
 """Bad lines of one file that are written down; all are counted."""
 
 
-_ALL: Final = ", ".join(COLUMN_NAMES)
-_LEAVE_COPIES_OUT: Final = f"""
-WITH twice AS (SELECT hash({_ALL}) AS digest FROM work.raw GROUP BY ALL HAVING count(*) > 1),
-suspect AS (SELECT *, rowid AS place FROM work.raw WHERE hash({_ALL}) IN (FROM twice)),
-numbered AS (SELECT place, row_number() OVER (PARTITION BY {_ALL} ORDER BY place) AS number FROM suspect)
-DELETE FROM work.raw WHERE rowid IN (SELECT place FROM numbered WHERE number > 1)
-"""  # noqa: S608  # our own names
-"""What `usable(..., distinct=True)` says, for a few copies among many lines: only lines that share a digest are compared."""
-
-
 @dataclass(frozen=True)
 class Reading:
-    """What one raw file holds; its lines are in table `work.raw`.
+    """What one raw file holds.
 
     Attributes:
         lines: Of the file, without the header.
-        copies: Lines that are equal to another one.
-        bad: Lines that cannot be used, by reason.
-        weeks: Usable lines by week.
+        bad: Why lines cannot be used, by line number, as an editor counts.
+        usable: The others.
     """
 
     lines: int
-    copies: int
-    bad: dict[str, int]
-    weeks: dict[int, int]
+    bad: Mapping[int, str]
+    usable: HeldLines
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Lines that cannot be used, by reason."""
+        return dict(sorted(Counter(self.bad.values()).items()))
 
 
-def read_lines(database: duckdb.DuckDBPyConnection, staged: Staged, quarantine: Storage | None) -> Reading:
-    """Reads a raw file into table `work.raw` and writes down the lines that cannot be used.
+def read_lines(staged: Staged, folder: Path) -> Reading:
+    """Reads a raw file.
 
     Args:
-        database: Fresh, with an attached database `work`.
         staged: The file.
-        quarantine: Where bad lines are written, in one Parquet file: file, line, reason, raw. None for a file whose
-            bad lines were written down before.
+        folder: For lines that do not fit into memory; the reading uses it as long as it lives.
+    """
+    try:
+        return _reading(plain_blocks(staged), {}, HeldLines(folder / "plain"))
+    except NotPlainError:
+        with any_blocks(staged) as (rejected, blocks):
+            return _reading(blocks, rejected, HeldLines(folder / "any"))
+
+
+def _reading(blocks: Iterator[Any], rejected: dict[int, str], usable: HeldLines) -> Reading:
+    found: list[tuple[int, str]] = []
+    rows = 0
+    statement = expressions.sql(expressions.bad_lines(expressions.raw()))
+    with duckdb.connect() as database:
+        for block in blocks:
+            places = pa.array(np.arange(block.num_rows))
+            database.register("raw", block.append_column("rowid", places))
+            bad = database.execute(statement).fetchall()
+            if bad:
+                kept = np.ones(block.num_rows, dtype=bool)
+                kept[[place for place, _ in bad]] = False
+                found += [(rows + place, reason) for place, reason in bad]
+                usable.add(block.filter(pa.array(kept)))
+            else:
+                usable.add(block)
+            rows += block.num_rows
+    return Reading(rows + len(rejected), {**rejected, **_places(rejected, found)}, usable)
+
+
+def put_aside(name: str, path: Path, reading: Reading, quarantine: Storage) -> None:
+    """Writes down the lines that cannot be used, in one Parquet file: file, line, reason, raw.
+
+    Args:
+        name: Of the raw file.
+        path: Its plain CSV.
+        reading: What it holds.
+        quarantine: Where to.
 
     Raises:
-        PipelineError: More than MAX_BAD_SHARE of the lines cannot be used, or more than MAX_COPY_SHARE are copies.
+        PipelineError: More than MAX_BAD_SHARE of the lines cannot be used.
     """
-    rejected = _read(database, staged)
-    raw = expressions.raw()
-    database.execute("CREATE VIEW raw AS SELECT *, rowid FROM work.raw")
-    found = database.execute(expressions.sql(expressions.bad_lines(raw))).fetchall()
-    bad = {**rejected, **_places(rejected, found)}
-    counts = database.execute(
-        f"SELECT count(*), count(DISTINCT hash({', '.join(COLUMN_NAMES)})) FROM work.raw"  # noqa: S608  # our own names
-    ).fetchone()
-    kept, distinct = counts if counts is not None else (0, 0)
-    reading = Reading(
-        lines=kept + len(rejected),
-        copies=kept - distinct,
-        bad=dict(sorted(Counter(reason for reason in bad.values()).items())),
-        weeks={},
-    )
-    if quarantine is not None:
-        _put_aside(staged, bad, reading, quarantine)
-    if reading.copies:
-        database.execute(_LEAVE_COPIES_OUT)
-    usable = expressions.usable(raw, distinct=False)
-    database.execute(f"CREATE VIEW incoming AS {expressions.sql(usable)}")
-    rows = database.execute("SELECT SHOP_WEEK, count(*) FROM incoming GROUP BY ALL ORDER BY ALL").fetchall()
-    return Reading(reading.lines, reading.copies, reading.bad, {int(week): int(count) for week, count in rows})
-
-
-def _put_aside(staged: Staged, bad: dict[int, str], reading: Reading, quarantine: Storage) -> None:
-    name = f"{staged.name.replace('/', '~')}.parquet"
-    if bad:
-        quarantine.write(name, _document(staged, bad))
+    file = f"{name.replace('/', '~')}.parquet"
+    if reading.bad:
+        quarantine.write(file, _document(name, path, reading.bad))
     else:
-        quarantine.delete(name)
-    _judge(staged.name, reading, len(bad), quarantine.where(name))
+        quarantine.delete(file)
+    bad = len(reading.bad)
+    if bad > max(FEW_LINES, MAX_BAD_SHARE * reading.lines):
+        reasons = ", ".join(
+            f"{reason} ({count:,})" for reason, count in sorted(reading.reasons.items(), key=lambda item: -item[1])[:3]
+        )
+        raise PipelineError(
+            f"{name}: {bad:,} of {reading.lines:,} lines cannot be used, allowed is {MAX_BAD_SHARE:.0%}: {reasons}; "
+            f"they are in {quarantine.where(file)}; deliver the file again"
+        )
 
 
-def _read(database: duckdb.DuckDBPyConnection, staged: Staged) -> dict[int, str]:
-    """Fills `work.raw`; the reason of each line that does not even parse."""
-    names = ", ".join(COLUMN_NAMES)
-    database.execute(
-        f"CREATE TABLE work.raw AS SELECT {names} FROM read_csv($file, header = true, auto_detect = false, "  # noqa: S608  # our own names
-        "delim = ',', quote = '\"', escape = '\"', columns = $columns, store_rejects = true)",
-        {"file": str(staged.path), "columns": {name: SILVER_TYPES[name] for name in staged.header}},
-    )
-    rows = database.execute(
-        "SELECT line, error_type, column_name, error_message FROM reject_errors ORDER BY line, column_idx"
-    ).fetchall()
-    reasons: dict[int, str] = {}
-    for line, kind, column, message in rows:
-        reasons.setdefault(int(line), f"{column} is not a number" if kind == "CAST" else _told(kind, message))
-    return reasons
+def refuse_copies(name: str, lines: int, copies: int) -> None:
+    """Judges how many lines of a file are equal to another one.
 
-
-def _told(kind: str, message: str) -> str:
-    if kind in ("MISSING COLUMNS", "TOO MANY COLUMNS"):
-        return str(message).splitlines()[0]
-    return str(kind).lower()
+    Raises:
+        PipelineError: More than MAX_COPY_SHARE.
+    """
+    if copies > max(FEW_LINES, MAX_COPY_SHARE * lines):
+        raise PipelineError(
+            f"{name}: {copies:,} of {lines:,} lines are copies of others, allowed is "
+            f"{MAX_COPY_SHARE:.0%}; deliver the file again without them"
+        )
 
 
 def _places(rejected: dict[int, str], found: list[tuple[int, str]]) -> dict[int, str]:
@@ -131,15 +135,12 @@ def _places(rejected: dict[int, str], found: list[tuple[int, str]]) -> dict[int,
     return reasons
 
 
-def _document(staged: Staged, bad: dict[int, str]) -> bytes:
+def _document(name: str, path: Path, bad: Mapping[int, str]) -> bytes:
     """The Parquet file of bad lines, with each as it stands in the raw file."""
-    import pyarrow as pa  # noqa: PLC0415  # approve and reject start without Arrow
-    import pyarrow.parquet as pq  # noqa: PLC0415  # as above
-
     chosen = dict(sorted(bad.items())[:MAX_KEPT])
     last = max(chosen)
     raw: list[str] = []
-    with staged.path.open("rb") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if number in chosen:
                 raw.append(line.decode("utf-8", errors="replace").rstrip("\r\n"))
@@ -147,7 +148,7 @@ def _document(staged: Staged, bad: dict[int, str]) -> bytes:
                 break
     table = pa.table(
         {
-            "file": [staged.name] * len(chosen),
+            "file": [name] * len(chosen),
             "line": pa.array(list(chosen), pa.int64()),
             "reason": list(chosen.values()),
             "raw": raw,
@@ -156,19 +157,3 @@ def _document(staged: Staged, bad: dict[int, str]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="snappy", store_schema=False)
     return buffer.getvalue()
-
-
-def _judge(name: str, reading: Reading, bad: int, where: str) -> None:
-    if bad > max(FEW_LINES, MAX_BAD_SHARE * reading.lines):
-        reasons = ", ".join(
-            f"{reason} ({count:,})" for reason, count in sorted(reading.bad.items(), key=lambda item: -item[1])[:3]
-        )
-        raise PipelineError(
-            f"{name}: {bad:,} of {reading.lines:,} lines cannot be used, allowed is {MAX_BAD_SHARE:.0%}: {reasons}; "
-            f"they are in {where}; deliver the file again"
-        )
-    if reading.copies > max(FEW_LINES, MAX_COPY_SHARE * reading.lines):
-        raise PipelineError(
-            f"{name}: {reading.copies:,} of {reading.lines:,} lines are copies of others, allowed is "
-            f"{MAX_COPY_SHARE:.0%}; deliver the file again without them"
-        )

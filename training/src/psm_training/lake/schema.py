@@ -28,11 +28,12 @@ LONGEST_REGION: Final = 64
 LINE_COLUMNS: Final = (*LEVELS, "QUANTITY", "SPEND")
 """What gold keeps of every line, as lists in the order of these columns: sums of features depend on the order."""
 
-SILVER_ORDER: Final = (
-    *PARTITION, "BASKET_ID", *LINE_COLUMNS,
-    *(name for name in COLUMN_NAMES if name not in {*PARTITION, "BASKET_ID", *LINE_COLUMNS}),
-)  # fmt: skip
-"""Of the rows: all columns, so that equal content is equal bytes."""
+GOLD_ORDER: Final = (*PARTITION, "BASKET_ID")
+LINE_ORDER: Final = (*GOLD_ORDER, *LINE_COLUMNS)
+"""Of the lines: hardly any two agree in all of these."""
+
+OTHER_COLUMNS: Final = tuple(name for name in COLUMN_NAMES if name not in LINE_ORDER)
+"""Rows are sorted by LINE_ORDER and then by these: by all columns, so that equal content is equal bytes."""
 
 SILVER_TYPES: Final = {column.name: SQL_TYPES[column.kind] for column in COLUMNS}
 
@@ -40,7 +41,6 @@ GOLD_COLUMNS: Final = (
     *PARTITION, "BASKET_ID", "household", "label", "part",
     *(name for name in CONTEXT_COLUMNS if name not in PARTITION), *LINE_COLUMNS,
 )  # fmt: skip
-GOLD_ORDER: Final = (*PARTITION, "BASKET_ID")
 
 _OF_LINES: Final = {name: f"{SILVER_TYPES[name]}[]" for name in LINE_COLUMNS}
 GOLD_TYPES: Final = {name: {**SILVER_TYPES, **_OF_LINES}.get(name, "VARCHAR") for name in GOLD_COLUMNS}

@@ -6,21 +6,22 @@ a file that comes later, or comes again, makes only its weeks again. The files m
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from psm_training.errors import PipelineError
+from psm_training.lake.held import HeldLines
 from psm_training.lake.manifests import Week, digest_of
 from psm_training.lake.place import Lake
-from psm_training.lake.quarantine import Reading, read_lines
-from psm_training.lake.schema import SILVER_ORDER, SILVER_TYPES
-from psm_training.lake.views import MEMORY_LIMIT, view_of
-from psm_training.lake.writing import partitions_of, write_weeks
+from psm_training.lake.quarantine import Reading, put_aside, read_lines, refuse_copies
+from psm_training.lake.silver import Lines, read_file, write_lines
 from psm_training.sources.raw_files import RawFile, Staged, discover, stage
 
 MAX_SHARED_BASKETS: Final = 0.01
@@ -50,6 +51,21 @@ class Entry:
     weeks: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """A raw file that is being taken.
+
+    Attributes:
+        file: As it lies in the source.
+        staged: On this machine.
+        folder: For what does not fit into memory.
+    """
+
+    file: RawFile
+    staged: Staged
+    folder: Path
+
+
 def ingest_files(lake: Lake, data: str | Path) -> list[str]:
     """Brings silver up to date with the raw files.
 
@@ -75,7 +91,7 @@ def ingest_files(lake: Lake, data: str | Path) -> list[str]:
             if known is not None and known.sha256 == staged.sha256:
                 entry = Entry(**{**asdict(known), "stamp": file.stamp})
             else:
-                entry = _take(lake, file, staged, ledger, files)
+                entry = _take(lake, Delivery(file, staged, Path(folder)), ledger, files)
                 done.append(file.name)
         ledger[file.name] = entry
         lake.ledger.write(_entry_name(file.name), (json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n").encode())
@@ -91,119 +107,124 @@ def _entry_name(name: str) -> str:
     return f"{name.replace('/', '~')}.json"
 
 
-def _take(lake: Lake, file: RawFile, staged: Staged, ledger: Mapping[str, Entry], files: Sequence[RawFile]) -> Entry:
+def _take(lake: Lake, delivery: Delivery, ledger: Mapping[str, Entry], files: Sequence[RawFile]) -> Entry:
     """Makes the weeks that a file brings, or brought before."""
+    file, staged, folder = delivery.file, delivery.staged, delivery.folder
     for entry in ledger.values():
         if entry.sha256 == staged.sha256 and entry.name != file.name:
             raise PipelineError(f"{file.name} holds the same lines as {entry.name}; remove one of them")
-    with _database() as database:
-        reading = read_lines(database, staged, lake.quarantine)
-        entry = _entry(file, staged, reading)
-        before = ledger.get(file.name)
-        weeks = {str(week) for week in reading.weeks} | set(before.weeks if before is not None else ())
-        others = [other for other in ledger.values() if other.name != file.name and weeks & set(other.weeks)]
-        if others and before is None:
-            _join_silver(database, lake, weeks, staged.sha256)
-        elif others:
-            _join_files(database, others, files, weeks)
-        else:
-            database.execute("CREATE VIEW joined AS FROM incoming")
-        if others:
-            _refuse_twice(database, file.name, others)
-        _write(database, lake, [entry, *others], weeks)
-    return entry
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection whose database `work` keeps lines compressed: a third of the memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="psm-duckdb-") as folder,
-        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as database,
-    ):
-        database.execute("ATTACH ':memory:' AS work (COMPRESS)")
-        yield database
+    reading = read_lines(staged, folder)
+    put_aside(staged.name, staged.path, reading, lake.quarantine)
+    before = ledger.get(file.name)
+    weeks = reading.usable.weeks | {int(week) for week in (before.weeks if before is not None else ())}
+    others = [other for other in ledger.values() if other.name != file.name and weeks & set(map(int, other.weeks))]
+    held = HeldLines(folder / "held")
+    if others and before is None:
+        _add_silver(held, lake, weeks, staged.sha256)
+    elif others:
+        _add_files(held, others, files, weeks, folder)
+    _refuse_twice(file.name, reading.usable, held, others)
+    return _write(lake, _entry(file, staged, reading), others, Lines(reading.usable, held), weeks)
 
 
 def _entry(file: RawFile, staged: Staged, reading: Reading) -> Entry:
+    """What is known before the copies are left out."""
+    rows: Counter[int] = Counter()
+    for (week, _), count in reading.usable.partitions.items():
+        rows[week] += count
     return Entry(
         name=file.name,
         stamp=file.stamp,
         sha256=staged.sha256,
         lines=reading.lines,
-        duplicates=reading.copies,
-        quarantined=reading.bad,
-        weeks={str(week): rows for week, rows in reading.weeks.items()},
+        duplicates=0,
+        quarantined=reading.reasons,
+        weeks={str(week): count for week, count in sorted(rows.items())},
     )
 
 
-def _join_silver(database: duckdb.DuckDBPyConnection, lake: Lake, weeks: set[str], sha256: str) -> None:
-    """Late lines: what the weeks hold already, and the new; not the weeks that a broken run made with them."""
-    held = {
-        week.week: week
-        for week in lake.silver.weeks().values()
-        if str(week.week) in weeks and sha256 not in [file["sha256"] for file in week.raw["files"]]
-    }
-    view_of(database, "base", lake.silver, SILVER_TYPES, held)
-    database.execute("CREATE VIEW joined AS FROM incoming UNION FROM base")
+def _add_silver(held: HeldLines, lake: Lake, weeks: Collection[int], sha256: str) -> None:
+    """Late lines: what the weeks hold already; not the weeks that a broken run made with them."""
+    for week in lake.silver.weeks().values():
+        if week.week in weeks and sha256 not in [file["sha256"] for file in week.raw["files"]]:
+            for file in week.files:
+                held.add(read_file(lake.silver, week.week, file))
 
 
-def _join_files(
-    database: duckdb.DuckDBPyConnection, others: Sequence[Entry], files: Sequence[RawFile], weeks: set[str]
+def _add_files(
+    held: HeldLines, others: Sequence[Entry], files: Sequence[RawFile], weeks: Collection[int], folder: Path
 ) -> None:
     """A file that came again: its old lines are nowhere told apart, so the other files of its weeks are read again."""
     there = {file.name: file for file in files}
-    database.execute("CREATE TABLE work.base AS FROM incoming WHERE false")
-    for other in others:
+    for number, other in enumerate(others):
         if other.name not in there:
             raise PipelineError(
                 f"weeks of a file that changed also hold lines of {other.name}; put that file back first"
             )
-        with tempfile.TemporaryDirectory(prefix="psm-raw-") as folder, _database() as own:
-            staged = stage(there[other.name], Path(folder))
-            read_lines(own, staged, None)
-            rows = own.sql(f"FROM incoming WHERE SHOP_WEEK IN ({', '.join(sorted(weeks))})").to_arrow_table()
-        database.register("again", rows)
-        database.execute("INSERT INTO work.base FROM again")
-        database.unregister("again")
-    database.execute("CREATE VIEW base AS FROM work.base")
-    database.execute("CREATE VIEW joined AS FROM incoming UNION FROM base")
+        own = folder / str(number)
+        own.mkdir()
+        usable = read_lines(stage(there[other.name], own), own).usable
+        for rows in usable.pieces():
+            held.add(rows.filter(pc.is_in(rows.column("SHOP_WEEK"), pa.array(sorted(weeks), pa.int64()))))
 
 
-def _refuse_twice(database: duckdb.DuckDBPyConnection, name: str, others: Sequence[Entry]) -> None:
-    row = database.execute(
-        "SELECT count(*), count(*) FILTER (BASKET_ID IN (SELECT BASKET_ID FROM base)) "
-        "FROM (SELECT DISTINCT BASKET_ID FROM incoming WHERE SHOP_WEEK IN (SELECT SHOP_WEEK FROM base))"
-    ).fetchone()
-    baskets, shared = row if row is not None else (0, 0)
-    if shared > MAX_SHARED_BASKETS * baskets:
+def _refuse_twice(name: str, new: HeldLines, held: HeldLines, others: Sequence[Entry]) -> None:
+    if not held.weeks:
+        return
+    before = np.unique(np.concatenate([rows.column("BASKET_ID").to_numpy() for rows in held.pieces()]))
+    common = np.array(sorted(held.weeks))
+    brought = [
+        rows.column("BASKET_ID").to_numpy()[np.isin(rows.column("SHOP_WEEK").to_numpy(), common)]
+        for rows in new.pieces()
+    ]
+    baskets = np.unique(np.concatenate(brought)) if brought else before[:0]
+    shared = int(np.isin(baskets, before).sum())
+    if shared > MAX_SHARED_BASKETS * len(baskets):
         raise PipelineError(
-            f"{name} brings {shared:,} of {baskets:,} baskets that {', '.join(other.name for other in others)} brought "
-            "before: the week was delivered twice; remove one of the files"
+            f"{name} brings {shared:,} of {len(baskets):,} baskets that {', '.join(other.name for other in others)} "
+            "brought before: the week was delivered twice; remove one of the files"
         )
 
 
-def _write(database: duckdb.DuckDBPyConnection, lake: Lake, entries: Sequence[Entry], weeks: set[str]) -> None:
-    """Writes the weeks that have lines now, takes out those that have none any more."""
-    partitions = partitions_of(database, "joined")
-    there = {week for week, _ in partitions}
+def _write(lake: Lake, entry: Entry, others: Sequence[Entry], lines: Lines, weeks: Collection[int]) -> Entry:
+    """Writes the weeks that have lines now, takes out those that have none any more; the entry with its copies."""
+    there = lines.new.weeks | (lines.held.weeks if lines.held is not None else set())
     made = lake.silver.weeks()
-    manifests = [_manifest(week, entries) for week in sorted(there)]
-    fresh = [week for week in manifests if week.week not in made or made[week.week].inputs != week.inputs]
-    write_weeks(database, lake.silver, "FROM joined", order=SILVER_ORDER, partitions=partitions, weeks=fresh)
-    lake.silver.drop({int(week) for week in weeks} - there)
+    inputs = {week: _inputs(week, [entry, *others]) for week in sorted(there)}
+    wanted = {week for week in there if week not in made or made[week].inputs != inputs[week]}
+    files = write_lines(lake.silver, lines, wanted)
+    copies = lines.copies
+    try:
+        refuse_copies(entry.name, entry.lines, copies.total())
+    except PipelineError:
+        for week, written in files.items():
+            lake.silver.forget(week, written)
+        raise
+    rows = {week: count - copies[int(week)] for week, count in entry.weeks.items()}
+    entry = replace(entry, duplicates=copies.total(), weeks=rows)
+    for week, written in sorted(files.items()):
+        lake.silver.commit(Week(week, inputs[week], written, _raw(week, [entry, *others])))
+    lake.silver.drop(set(weeks) - there)
+    return entry
 
 
-def _manifest(week: int, entries: Sequence[Entry]) -> Week:
-    chosen = sorted((entry for entry in entries if str(week) in entry.weeks), key=lambda entry: entry.name)
-    quarantined: dict[str, int] = {}
+def _of_week(week: int, entries: Sequence[Entry]) -> list[Entry]:
+    return sorted((entry for entry in entries if str(week) in entry.weeks), key=lambda entry: entry.name)
+
+
+def _inputs(week: int, entries: Sequence[Entry]) -> str:
+    return digest_of(entry.sha256 for entry in _of_week(week, entries))
+
+
+def _raw(week: int, entries: Sequence[Entry]) -> dict[str, Any]:
+    """What the raw files of a week looked like, for its manifest."""
+    chosen = _of_week(week, entries)
+    quarantined: Counter[str] = Counter()
     for entry in chosen:
-        for reason, count in entry.quarantined.items():
-            quarantined[reason] = quarantined.get(reason, 0) + count
-    raw: dict[str, Any] = {
+        quarantined.update(entry.quarantined)
+    return {
         "files": [{"name": entry.name, "sha256": entry.sha256, "lines": entry.lines} for entry in chosen],
         "lines": sum(entry.lines for entry in chosen),
-        "quarantined": quarantined,
+        "quarantined": dict(quarantined),
         "duplicates": sum(entry.duplicates for entry in chosen),
     }
-    return Week(week, digest_of(entry.sha256 for entry in chosen), raw=raw)
