@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record"]
+pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record", "terraform_plans"]
 
 # A busy machine is slow, not wrong: no example has a deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("patient")
 
-LEAVE_CONNECTIONS = tuple(Path(__file__).parent / name for name in ("faults", "component/training", "component/pipelines"))
+LEAVE_CONNECTIONS = tuple(
+    Path(__file__).parent / name for name in ("faults", "component/training", "component/pipelines")
+)
 """Folders whose tests leave connections to the garbage collector: cut by a fault, or kept in the pools of boto3."""
 
 

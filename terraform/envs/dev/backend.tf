@@ -3,7 +3,7 @@
 
 terraform {
   backend "s3" {
-    key          = "envs/dev/terraform.tfstate"
+    key          = "dev/terraform.tfstate"
     region       = "ap-southeast-1"
     encrypt      = true
     use_lockfile = true

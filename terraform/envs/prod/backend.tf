@@ -3,7 +3,7 @@
 
 terraform {
   backend "s3" {
-    key          = "envs/prod/terraform.tfstate"
+    key          = "prod/terraform.tfstate"
     region       = "ap-southeast-1"
     encrypt      = true
     use_lockfile = true

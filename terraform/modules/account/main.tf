@@ -16,6 +16,8 @@ module "network" {
 
   environment                 = var.environment
   endpoint_az_count           = var.endpoint_az_count
+  endpoint_az_overrides       = var.endpoint_az_overrides
+  route53_endpoint            = length(var.hosted_zone_ids) > 0
   readable_bucket_arns        = var.readable_bucket_arns
   load_balancer_ingress_cidrs = var.load_balancer_ingress_cidrs
   flow_log_retention_days     = var.log_retention_days
@@ -31,11 +33,13 @@ module "cluster" {
   load_balancer_security_group_id = module.network.load_balancer_security_group_id
   load_balancer_target_port       = module.network.load_balancer_target_port
   endpoint_public_access_cidrs    = var.endpoint_public_access_cidrs
+  endpoint_private_access_cidrs   = var.endpoint_private_access_cidrs
+  kubernetes_version              = var.kubernetes_version
+  hosted_zone_ids                 = var.hosted_zone_ids
   admin_principal_arns            = var.admin_principal_arns
   node_groups                     = var.node_groups
   off_hours                       = var.off_hours
   container_insights              = var.container_insights
-  control_plane_log_types         = var.control_plane_log_types
   log_retention_days              = var.log_retention_days
 
   # The role binding of psm-release lies in the cluster: docs/ci.md.
@@ -106,9 +110,9 @@ module "events" {
 
   etl = var.etl_image == null ? null : {
     image      = var.etl_image
-    role_arn   = module.iam.role_arns["etl"]
-    data_url   = "s3://${module.lake.lake_bucket}/raw"
-    output_url = "s3://${module.lake.lake_bucket}/lake"
+    role_arn   = module.iam.role_arns["sagemaker"]
+    data_url   = "s3://${module.lake.lake_bucket}/raw/source-files"
+    output_url = "s3://${module.lake.lake_bucket}/training/etl"
     key_arn    = module.lake.key_arn
   }
 }

@@ -116,14 +116,47 @@ variable "container_insights" {
   default     = true
 }
 
-variable "control_plane_log_types" {
-  description = "What the control plane logs; audit and authenticator tell who did what."
-  type        = set(string)
-  default     = ["audit", "authenticator"]
+variable "kubernetes_version" {
+  description = "Kubernetes of control plane and nodes."
+  type        = string
+  default     = "1.36"
 
   validation {
-    condition     = length(setsubtract(["audit", "authenticator"], var.control_plane_log_types)) == 0
-    error_message = "control_plane_log_types must have audit and authenticator: without them nobody can tell who did what."
+    condition     = can(regex("^1\\.[0-9]{2}$", var.kubernetes_version))
+    error_message = "kubernetes_version must be a minor version, such as 1.36."
+  }
+}
+
+variable "endpoint_private_access_cidrs" {
+  description = "Addresses outside the cluster that reach the private API, such as a VPN's or a build runner's."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.endpoint_private_access_cidrs : can(cidrhost(cidr, 0)) && !endswith(cidr, "/0")])
+    error_message = "endpoint_private_access_cidrs must be networks such as 172.16.0.0/16, and never everybody."
+  }
+}
+
+variable "hosted_zone_ids" {
+  description = "Route 53 zones whose records ExternalDNS keeps; none: ExternalDNS is not installed."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.hosted_zone_ids : can(regex("^Z[A-Z0-9]+$", id))])
+    error_message = "hosted_zone_ids must be ids of hosted zones, such as Z0123456789ABCDEFGHIJ."
+  }
+}
+
+variable "endpoint_az_overrides" {
+  description = "Number of zones of single endpoints, by service, where it is not endpoint_az_count."
+  type        = map(number)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for zones in values(var.endpoint_az_overrides) : contains([1, 2, 3], zones)])
+    error_message = "endpoint_az_overrides must give 1, 2 or 3 zones."
   }
 }
 

@@ -62,31 +62,36 @@ run "wrong_values" {
   command = plan
 
   variables {
-    environment                  = "prod"
-    deletable                    = true
-    alert_emails                 = []
-    monthly_budget_usd           = 0
-    github_repository            = "everybody"
-    github_oidc_provider_arn     = "arn:aws:iam::123456789012:oidc-provider/example.com"
-    admin_principal_arns         = ["root"]
-    endpoint_public_access_cidrs = ["0.0.0.0/0"]
-    load_balancer_ingress_cidrs  = []
-    readable_bucket_arns         = ["their-models"]
-    endpoint_az_count            = 4
-    log_retention_days           = 8
-    flow_log_traffic             = "NONE"
-    control_plane_log_types      = ["api"]
-    model_package_groups         = []
-    model_package_account_ids    = ["1"]
-    training_schedule            = "weekly"
-    etl_image                    = "image"
+    environment                   = "prod"
+    deletable                     = true
+    alert_emails                  = []
+    monthly_budget_usd            = 0
+    github_repository             = "everybody"
+    github_oidc_provider_arn      = "arn:aws:iam::123456789012:oidc-provider/example.com"
+    admin_principal_arns          = ["root"]
+    endpoint_public_access_cidrs  = ["0.0.0.0/0"]
+    load_balancer_ingress_cidrs   = []
+    readable_bucket_arns          = ["their-models"]
+    endpoint_az_count             = 4
+    log_retention_days            = 8
+    flow_log_traffic              = "NONE"
+    kubernetes_version            = "latest"
+    endpoint_private_access_cidrs = ["0.0.0.0/0"]
+    hosted_zone_ids               = ["example.com"]
+    endpoint_az_overrides         = { sts = 4 }
+    model_package_groups          = []
+    model_package_account_ids     = ["1"]
+    training_schedule             = "weekly"
+    etl_image                     = "image"
+    off_hours                     = { time_zone = "UTC", begins = "0 20 * * *", ends = "0 8 * * *", nodes = { nobody = 0 } }
   }
 
   expect_failures = [
     var.deletable, var.alert_emails, var.monthly_budget_usd, var.github_repository, var.github_oidc_provider_arn,
     var.admin_principal_arns, var.endpoint_public_access_cidrs, var.load_balancer_ingress_cidrs, var.readable_bucket_arns,
-    var.endpoint_az_count, var.log_retention_days, var.flow_log_traffic, var.control_plane_log_types,
-    var.model_package_groups, var.model_package_account_ids, var.training_schedule, var.etl_image,
+    var.endpoint_az_count, var.log_retention_days, var.flow_log_traffic, var.kubernetes_version, var.endpoint_private_access_cidrs,
+    var.hosted_zone_ids, var.endpoint_az_overrides,
+    var.model_package_groups, var.model_package_account_ids, var.training_schedule, var.etl_image, var.off_hours,
   ]
 }
 
@@ -96,8 +101,7 @@ run "names_that_do_not_fit" {
   variables {
     environment = "Dev"
     node_groups = { batch = { instance_types = ["t3.medium"], min_size = 1, max_size = 2, desired_size = 1 } }
-    off_hours   = { time_zone = "UTC", begins = "0 20 * * *", ends = "0 8 * * *", nodes = { nobody = 0 } }
   }
 
-  expect_failures = [var.environment, var.node_groups, var.off_hours]
+  expect_failures = [var.environment, var.node_groups]
 }
