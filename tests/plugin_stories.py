@@ -8,7 +8,7 @@ from world import REF, World
 
 from psm_operator.adapters.memory_cluster import KIND, STARTING
 from psm_operator.api.conditions import Reason
-from psm_operator.observe import Gone, Unreadable, observe
+from psm_operator.observe import observe
 from psm_operator.values import Approval, Manifest, Observation, RegistryUnknown
 
 Story = Callable[[World], Awaitable[None]]
@@ -148,7 +148,7 @@ async def model_after(story: Story, **metadata: Any) -> Manifest:
 async def observed(world: World, *, with_registry: bool = True) -> Observation:
     """What the operator, or a person without AWS credentials, sees."""
     seen = await observe(REF, world.deps)
-    assert not isinstance(seen, Gone | Unreadable)
+    assert isinstance(seen, Observation)
     if with_registry:
         return seen
     unknown = RegistryUnknown(Reason.NOT_CHECKED, "the registry was not asked")

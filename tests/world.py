@@ -5,13 +5,17 @@ from typing import Any
 
 from psm_operator.adapters.memory import MemoryArtifacts, MemoryClock, MemoryLiveMetrics, MemoryPolls, MemoryRegistry
 from psm_operator.adapters.memory_cluster import KIND, MemoryCluster
+from psm_operator.adapters.memory_monitoring import MemoryMonitoring
 from psm_operator.api.conditions import Condition, ConditionType, Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.decide.desired.model import candidate_name
+from psm_operator.decide.monitoring import MonitoringDefaults
 from psm_operator.deps import Deps
 from psm_operator.errors import Retryable, Stalled
+from psm_operator.monitoring import MonitoringKeeper
+from psm_operator.ports import Cluster, Monitoring
 from psm_operator.reconcile import Result, reconcile
 from psm_operator.values import (
     Approval,
@@ -78,6 +82,7 @@ class World:
         self.cluster = MemoryCluster()
         self.artifacts = MemoryArtifacts()
         self.live_metrics = MemoryLiveMetrics()
+        self.cloudwatch = MemoryMonitoring()
         self.telemetry = RecordingTelemetry()
         self.last_error: Stalled | Retryable | None = None
         self._last: list[Manifest | None] = []
@@ -85,6 +90,8 @@ class World:
 
     def restart(self) -> None:
         """What a new process of the operator remembers: nothing."""
+        self.due_in_cloudwatch: dict[ObjectRef, None] = {}
+        self.keeper = self.keeper_of(self.cloudwatch, self.cluster)
         self.deps = Deps(
             cluster=self.cluster,
             polls=self.polls,
@@ -93,6 +100,17 @@ class World:
             clock=self.clock,
             telemetry=self.telemetry,
             defaults=PredictorDefaults(image="localhost/mlops/api-price-sensitivity:dev"),
+            monitoring=self.keeper,
+        )
+
+    def keeper_of(self, cloudwatch: Monitoring, cluster: Cluster) -> MonitoringKeeper:
+        """Who keeps dashboards and alarms, over these ports; what is due waits in `due_in_cloudwatch`."""
+        return MonitoringKeeper(
+            cloudwatch,
+            cluster,
+            MonitoringDefaults(),
+            wake=self.due_in_cloudwatch.setdefault,
+            on_news=lambda _: None,
         )
 
     def create(self, **changes: Any) -> None:
@@ -120,13 +138,24 @@ class World:
         self.registry.update(GROUP, version, approval=approval)
 
     async def once(self) -> Result | None:
-        """One pass; expected errors are kept in `last_error`."""
+        """One pass, and what it has done in CloudWatch; expected errors are kept in `last_error`."""
         self.last_error = None
+        result: Result | None = None
         try:
-            return await reconcile(REF, self.deps)
+            result = await reconcile(REF, self.deps)
         except (Stalled, Retryable) as err:
             self.last_error = err
-            return None
+        await self.keep_monitoring()
+        return result
+
+    async def keep_monitoring(self) -> None:
+        """The queue of dashboards and alarms; what fails is due again, as after its backoff."""
+        for ref in tuple(self.due_in_cloudwatch):
+            del self.due_in_cloudwatch[ref]
+            try:
+                await self.keeper.keep(ref)
+            except (Stalled, Retryable):
+                self.due_in_cloudwatch[ref] = None
 
     async def converge(self) -> int:
         """Passes and controller rounds until nothing is written any more; returns how many passes it took."""

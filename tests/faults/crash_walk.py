@@ -21,7 +21,7 @@ from psm_operator.values import Manifest, Snapshot
 Step = Callable[[MortalWorld], Awaitable[None] | None]
 Story = Sequence[Step]
 
-OUTLIVING = ("cluster", "registry", "artifacts", "clock", "ledger")
+OUTLIVING = ("cluster", "cloudwatch", "registry", "artifacts", "clock", "ledger")
 VOLATILE = frozenset(
     {"resourceVersion", "uid", "generation", "observedGeneration", "creationTimestamp", "managedFields"}
 )
@@ -38,6 +38,7 @@ class End:
         events: type, reason and message of each.
         rollbacks: how many rollback ids there were.
         path: versions that the serving Deployment ran, in order.
+        aws: names of the dashboard and alarms.
     """
 
     status: Manifest
@@ -47,6 +48,7 @@ class End:
     rollbacks: int
     path: tuple[int | None, ...]
     outages: int
+    aws: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,10 @@ def _outside(world: MortalWorld) -> dict[str, Any]:
 
 
 def _outside_key(world: MortalWorld) -> tuple[object, ...]:
-    """Tells different outsides apart at the price of four numbers: within a step only the operator changes anything."""
+    """Tells different outsides apart at the price of five numbers: within a step only the operator changes anything."""
     cluster = world.cluster
-    return cluster._revision, len(cluster.events), len(cluster.writes), world.clock.now()
+    aws = len(world.cloudwatch.writes)
+    return cluster._revision, len(cluster.events), len(cluster.writes), aws, world.clock.now()
 
 
 def _fingerprint(world: MortalWorld) -> str:
@@ -182,12 +185,15 @@ def _fingerprint(world: MortalWorld) -> str:
         replace(evidence, poll=0) if evidence is not None else None,
         sorted(world.polls.interests.items()),
         world.polls.hastened,
+        world.keeper._followed,
+        list(world.due_in_cloudwatch),
     )
     objects = {f"{kind}/{name}": _stable(live) for (kind, _, name), live in world.cluster._objects.items()}
     outside = (
         json.dumps(objects, sort_keys=True),
         sorted(map(str, world.cluster.events)),
         world.cluster._working,
+        (world.cloudwatch.alarms, world.cloudwatch.tags, world.cloudwatch.dashboards),
         world.clock.now(),
         replace(world.ledger, rollbacks=[str(len(world.ledger.rollbacks))]),
     )
@@ -219,6 +225,7 @@ def end_of(world: MortalWorld) -> End:
         rollbacks=len(ledger.rollbacks),
         path=tuple(ledger.path),
         outages=ledger.outages,
+        aws=(*sorted(world.cloudwatch.alarms), *world.cloudwatch.dashboards),
     )
 
 
@@ -243,7 +250,7 @@ def compare(end: End, wanted: End) -> Losses:
         duplicated += sorted((found - expected).elements())
     other = [
         f"{what} is {getattr(end, what)}, undisturbed {getattr(wanted, what)}"
-        for what in ("status", "children", "rollbacks", "path", "outages")
+        for what in ("status", "children", "rollbacks", "path", "outages", "aws")
         if getattr(end, what) != getattr(wanted, what)
     ]
     return Losses(tuple(lost), tuple(duplicated), tuple(other))

@@ -136,6 +136,9 @@ class MortalWorld(World):
             cluster=Tripwire(self.cluster, "cluster", self.pass_point),
             artifacts=Tripwire(self.artifacts, "artifacts", self.pass_point),
         )
+        cloudwatch: Any = Tripwire(self.cloudwatch, "cloudwatch", self.pass_point)
+        self.keeper = self.keeper_of(cloudwatch, self.deps.cluster)
+        self.deps = replace(self.deps, monitoring=self.keeper)
 
     def pass_point(self, name: str) -> None:
         """The process lives on, or dies here; a dead one gets no further."""
@@ -151,11 +154,12 @@ class MortalWorld(World):
     async def once(self) -> Result | None:
         """One pass, told apart into its suspensions; expected errors are kept in `last_error`."""
         self.last_error = None
+        result: Result | None = None
         try:
-            result: Result = await Suspensions(reconcile(REF, self.deps), self.pass_point)
+            result = await Suspensions(reconcile(REF, self.deps), self.pass_point)
         except (Stalled, Retryable) as err:
             self.last_error = err
-            return None
+        await Suspensions(self.keep_monitoring(), self.pass_point)
         return result
 
     def _look(self) -> None:

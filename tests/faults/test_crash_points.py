@@ -6,7 +6,7 @@ from faults.crash_walk import Losses, Step, Story, play, walk
 from faults.crash_world import MortalWorld
 from world import GROUP, REF, spec
 
-from psm_operator.adapters.memory_cluster import CRASHING, STARTING
+from psm_operator.adapters.memory_cluster import CRASHING, KIND, STARTING
 from psm_operator.values import Approval, DataValidation
 
 
@@ -39,6 +39,8 @@ def crash(version: int) -> Step:
     """The pods of a version crash."""
     return lambda w: w.cluster.outcomes.update({version: CRASHING})
 
+
+WATCHED = {"monitoring": {"cloudWatch": {"enabled": True}}}
 
 STORIES: dict[str, Story] = {
     "a first release": [lambda w: w.create(), *pass_time(90)],
@@ -104,6 +106,20 @@ STORIES: dict[str, Story] = {
         *pass_time(60),
         lambda w: w.approve(1, Approval.REJECTED),
         *pass_time(60),
+    ],
+    "a dashboard comes, follows a release and goes": [
+        lambda w: w.create(**WATCHED),
+        *pass_time(60),
+        lambda w: void(w.register()),
+        *pass_time(75),
+        lambda w: w.create(),
+        *pass_time(30),
+    ],
+    "a model with a dashboard is deleted": [
+        lambda w: w.create(**WATCHED),
+        *pass_time(60),
+        lambda w: w.cluster.remove(KIND, REF),
+        *pass_time(30),
     ],
     "two rollbacks": [
         *serve_two(),

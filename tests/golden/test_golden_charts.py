@@ -13,6 +13,8 @@ CASES: dict[str, tuple[str, ...]] = {
         "--set=replicas=2,image.digest=sha256:" + "0" * 64,
         "--set=serviceAccount.roleARN=arn:aws:iam::123456789012:role/mlops-dev-operator",
         "--set=registryEvents.queueUrl=https://sqs.ap-southeast-1.amazonaws.com/123456789012/registry-events",
+        "--set=cloudWatch.enabled=true,cloudWatch.prefix=mlops-dev,cloudWatch.clusterName=mlops-dev",
+        "--set=cloudWatch.region=ap-southeast-1,cloudWatch.tags.Project=PriceSensitivityMLOps",
         "--set=aws.region=ap-southeast-1,networkPolicy.enabled=true,priorityClassName=system-cluster-critical",
         "--set=predictor.env.AWS_ENDPOINT_URL_S3=http://10.200.0.1:8333",
         "--set=extraEnv[0].name=AWS_ENDPOINT_URL,extraEnv[0].value=http://10.200.0.1:5000",

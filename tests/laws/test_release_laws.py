@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from world import GOOD, GROUP, REF, World
 
-from psm_operator.adapters.memory_cluster import READY, STARTING, UNSERVABLE, PodOutcome
+from psm_operator.adapters.memory_cluster import KIND, READY, STARTING, UNSERVABLE, PodOutcome
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Phase, Stage
 from psm_operator.decide import decide
+from psm_operator.decide.monitoring import FINALIZER
 from psm_operator.decide.wishes import ROLLBACK, UNREJECT, rollback_text, unreject_text
 from psm_operator.errors import Retryable
 from psm_operator.observe import Gone, Unreadable, observe
@@ -49,11 +50,13 @@ LIVE = {
     "cloudWatch": {"namespace": "PSM", "metricName": "LiveAccuracy", "statistic": "Average", "period": 300},
     "threshold": {"min": "0.75"},
 }
+WATCHED = {"cloudWatch": {"enabled": True}}
 QUERY = MetricQuery("PSM", "LiveAccuracy", "Average", 300)
 SPECS = st.fixed_dictionaries(
     {},
     optional={
         "suspend": st.booleans(),
+        "monitoring": st.just(WATCHED),
         "version": st.one_of(
             st.just({"policy": "LatestApproved"}),
             st.integers(1, 6).map(lambda pin: {"pin": pin}),
@@ -99,6 +102,7 @@ class Release(RuleBasedStateMachine):
         self.world = World()
         self.count = 0
         self.served_once = False
+        self.has_asked = False
 
     def run(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(step)
@@ -173,6 +177,13 @@ class Release(RuleBasedStateMachine):
     def store_away(self, *, is_away: bool) -> None:
         self.world.artifacts.fault = "away" if is_away else ""
 
+    @rule(is_away=st.booleans())
+    def cloudwatch_away(self, *, is_away: bool) -> None:
+        def away(_: str) -> None:
+            raise Retryable("CloudWatch is away", reason=Reason.MONITORING_UNAVAILABLE)
+
+        self.world.cloudwatch.before_call = away if is_away else lambda _: None
+
     @rule(calls=st.integers(0, 12))
     def crash(self, calls: int) -> None:
         """The process is killed at its n-th call of the cluster and starts again knowing nothing."""
@@ -183,10 +194,12 @@ class Release(RuleBasedStateMachine):
             if left[0] < 0:
                 raise ProcessKilledError
 
-        self.world.cluster.before_call = count_down
+        before = self.world.cloudwatch.before_call
+        self.world.cluster.before_call = self.world.cloudwatch.before_call = count_down
         with suppress(ProcessKilledError):
             self.run(self.world.once())
         self.world.cluster.before_call = lambda _: None
+        self.world.cloudwatch.before_call = before
         self.world.restart()
 
     def observe(self) -> Observation | None:
@@ -263,9 +276,25 @@ class Release(RuleBasedStateMachine):
         rollbacks = [e.key for e in self.world.events if e.reason is Reason.ROLLING_BACK]
         assert len(rollbacks) == len(set(rollbacks))
 
+    @invariant()
+    def what_is_in_aws_is_guarded(self) -> None:
+        """Nothing is there without the finalizer, and a model that never asked never has it."""
+        is_guarded = FINALIZER in (self.world.cluster.get(KIND, REF) or {})["metadata"].get("finalizers", ())
+        assert is_guarded or self.world.cloudwatch.is_empty
+        self.has_asked = self.has_asked or self.world.spec.monitoring.cloud_watch.enabled
+        assert self.has_asked or not is_guarded
+
+    def delete(self) -> None:
+        """With the faults over, nothing of the model is left in AWS, and then nothing of it here."""
+        self.world.cluster.remove(KIND, REF)
+        self.run(self.world.converge())
+        assert self.world.cluster.get(KIND, REF) is None
+        assert self.world.cloudwatch.is_empty
+
     def teardown(self) -> None:
         """Once the faults end, every path comes to rest within bounded time."""
         self.world.registry.fault = None
+        self.world.cloudwatch.before_call = lambda _: None
         self.world.artifacts.fault = ""
         self.world.cluster.outcomes = dict.fromkeys(range(1, 7), READY)
         self.run(self.world.pass_time(7200, step_s=300))
@@ -278,6 +307,7 @@ class Release(RuleBasedStateMachine):
         )
         assert status.phase in resting or is_held, status.model_dump_json(exclude_none=True, indent=1)
         assert isinstance(self.world.polls.view(GROUP), Snapshot)
+        self.delete()
 
 
 TestRelease = Release.TestCase

@@ -120,6 +120,7 @@ def test_complaint_kserve_4791_a_new_condition_type_breaks_the_health_check() ->
         ConditionType.VERSION_RESOLVED,
         ConditionType.AVAILABLE,
         ConditionType.METRICS_HEALTHY,
+        ConditionType.MONITORING_READY,
     }
 
 

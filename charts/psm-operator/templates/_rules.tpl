@@ -31,7 +31,12 @@ Server-side apply is patch, and create where there is nothing yet. A test compar
 {{- define "psm-operator.actRules" -}}
 - apiGroups: [retail.mlops]
   resources: [pricesensitivitymodels]
+  {{- if .Values.cloudWatch.enabled }}
+  # patch: its one finalizer, on models with spec.monitoring.cloudWatch; RBAC cannot say less
+  verbs: [get, patch]
+  {{- else }}
   verbs: [get]
+  {{- end }}
 - apiGroups: [retail.mlops]
   resources: [pricesensitivitymodels/status]
   verbs: [patch]

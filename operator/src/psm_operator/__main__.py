@@ -15,6 +15,7 @@ from psm_operator import preflight
 from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.cloudwatch import CloudWatchMetrics
+from psm_operator.adapters.cloudwatch_monitoring import CloudWatchMonitoring
 from psm_operator.adapters.event_recorder import EventRecorder
 from psm_operator.adapters.kube_api import KubeApi
 from psm_operator.adapters.kubernetes import KubernetesCluster
@@ -30,9 +31,10 @@ from psm_operator.gauges import serve_state, serve_watches
 from psm_operator.handlers import WATCHED, EventSink, operator_registry, operator_settings, watcher_name
 from psm_operator.logs import set_up_logging
 from psm_operator.metric_polls import SharedMetricPolls
+from psm_operator.monitoring import MonitoringKeeper
 from psm_operator.polls import SharedPolls
 from psm_operator.ports import Clock
-from psm_operator.queue import Backoff, WorkQueue
+from psm_operator.queue import Backoff, Uncounted, WorkQueue
 from psm_operator.reconcile import Result, reconcile
 from psm_operator.registry_events import BACKOFF_CAP_S, BACKOFF_S, RegistryEvents
 from psm_operator.runtime import Parts, Runtime, watched_namespaces
@@ -46,6 +48,9 @@ log = logging.getLogger(__name__)
 
 TOGETHER_S = 0.2
 """Changes of one model's children within this time are looked at together: a rollout is a dozen writes."""
+
+MONITORING_THREADS = 2
+"""Calls about dashboards and alarms at once: nobody waits for them, and CloudWatch allows a few a second."""
 
 LINGER_S = 2.0
 """For threads that are still in a call to AWS, once everything else has ended well."""
@@ -105,6 +110,18 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         for ref in sorted(refs):
             queue.add(ref)
 
+    def wake(ref: ObjectRef) -> None:
+        watching.add(ref)
+
+    keeper = MonitoringKeeper(
+        CloudWatchMonitoring(clients.beside(MONITORING_THREADS)),
+        cluster,
+        settings.monitoring,
+        wake=wake,
+        on_news=queue.add,
+        fence=fence,
+    )
+    watching = _monitoring_queue(settings, keeper, timer)
     polls = SharedPolls(SageMakerRegistry(clients, clock=clock), timer=timer, metrics=telemetry, on_poll=on_poll)
     deps = Deps(
         cluster=cluster,
@@ -114,6 +131,8 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         clock=clock,
         telemetry=telemetry,
         defaults=settings.predictor,
+        monitoring=keeper,
+        monitoring_defaults=settings.monitoring,
     )
     watchdog = _watchdog(settings, queue, timer)
     namespaces = settings.cluster.namespaces
@@ -132,7 +151,29 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     parts = Parts(
         settings, cluster, queue, polls, election, watchdog, telemetry, operator_registry(sink), kopf_settings
     )
-    return Runtime(parts, while_leading=_registry_events(settings, polls, telemetry, timer))
+    events = _registry_events(settings, polls, telemetry, timer)
+    return Runtime(parts, while_leading=lambda: _beside(watching, events))
+
+
+async def _beside(watching: WorkQueue, events: Callable[[], Coroutine[None, None, None]] | None) -> None:
+    """What runs beside the passes while this process leads."""
+    watching.open()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watching.run(), name="monitoring queue")
+        if events is not None:
+            group.create_task(events(), name="registry events")
+
+
+def _monitoring_queue(settings: Settings, keeper: MonitoringKeeper, timer: Timer) -> WorkQueue:
+    """A queue of its own: a CloudWatch that hangs holds up dashboards and alarms, and nothing else."""
+    return WorkQueue(
+        keeper.keep,
+        timer=timer,
+        backoff=Backoff(random.random, settings.queue.backoff_base_s, settings.queue.backoff_cap_s),
+        metrics=Uncounted(),
+        workers=MONITORING_THREADS,
+        pass_timeout_s=settings.queue.pass_timeout_s,
+    )
 
 
 def _work_queue(

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from psm_operator.decide.desired import PredictorDefaults
-from psm_operator.ports import Artifacts, Clock, Cluster, LiveMetrics, RegistryPolls, Telemetry
+from psm_operator.decide.monitoring import MonitoringDefaults
+from psm_operator.ports import Artifacts, Clock, Cluster, LiveMetrics, MonitoringKeeping, RegistryPolls, Telemetry
 from psm_operator.values import Evidence, ObjectRef
 
 
@@ -22,4 +23,6 @@ class Deps:
     clock: Clock
     telemetry: Telemetry
     defaults: PredictorDefaults
+    monitoring: MonitoringKeeping
+    monitoring_defaults: MonitoringDefaults = field(default_factory=MonitoringDefaults)
     evidence: dict[ObjectRef, Evidence] = field(default_factory=dict)

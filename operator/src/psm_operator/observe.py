@@ -11,6 +11,7 @@ from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
 from psm_operator.decide.evidence import fold_evidence, is_doubted
+from psm_operator.decide.monitoring import FINALIZER, wanted_monitoring
 from psm_operator.decide.rollback import earlier_versions
 from psm_operator.decide.scene import serving_target
 from psm_operator.decide.verdict import metric_queries
@@ -23,6 +24,7 @@ from psm_operator.values import (
     Evidence,
     GroupRef,
     Manifest,
+    MonitoringView,
     ObjectRef,
     Observation,
     RegistryView,
@@ -44,6 +46,14 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """The model is being deleted, and something in AWS may still be its own."""
+
+    ref: ObjectRef
+    model: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """The model exists and cannot be understood."""
 
@@ -52,15 +62,17 @@ class Unreadable:
     stall: Stalled
 
 
-async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable:
+async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | Unreadable:
     """One complete look at a model and everything around it.
 
     Raises:
         Retryable: the API server could not be read.
     """
     model = await deps.cluster.model(ref)
-    if model is None or "deletionTimestamp" in model["metadata"]:
+    if model is None:
         return Gone()
+    if "deletionTimestamp" in model["metadata"]:
+        return Ending(ref, model) if is_guarded(model) else Gone()
     try:
         spec, status = _parse(model)
     except Stalled as stall:
@@ -98,8 +110,29 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Unreadable
         annotations=annotations,
         resource_version=model["metadata"]["resourceVersion"],
         readings=readings,
+        monitoring=_monitoring(model, ref, spec, status, deps),
+        is_guarded=is_guarded(model),
     )
     return replace(seen, artifacts=await _look_at_artifacts(seen, versions, deps))
+
+
+def is_guarded(model: Manifest) -> bool:
+    """Whether something in AWS may be the model's own."""
+    return FINALIZER in (model["metadata"].get("finalizers") or ())
+
+
+def _monitoring(
+    model: Manifest, ref: ObjectRef, spec: ModelSpec, status: ModelStatus, deps: Deps
+) -> MonitoringView | None:
+    """Have the dashboard and alarms looked after, and say how that went last."""
+    metadata = model["metadata"]
+    wanted = wanted_monitoring(ref, metadata["uid"], spec, status, deps.monitoring_defaults)
+    if wanted is None and not is_guarded(model):
+        deps.monitoring.forget(ref)
+        return None
+    wish = wanted.fingerprint if wanted is not None else "nothing"
+    deps.monitoring.follow(ref, f"{metadata['uid']} {metadata['generation']}", wish)
+    return deps.monitoring.view(ref)
 
 
 def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:

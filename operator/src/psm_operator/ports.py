@@ -4,11 +4,13 @@ Real adapters and their in-memory fakes live side by side in `adapters/`; both p
 Every method raises only `Retryable` or `Stalled`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from psm_operator.api.conditions import Reason
+from psm_operator.decide.monitoring.difference import Step
+from psm_operator.decide.monitoring.model import Found, Owner, Place
 from psm_operator.values import (
     Artifact,
     Event,
@@ -17,6 +19,7 @@ from psm_operator.values import (
     MetricQuery,
     MetricReading,
     ModelPackage,
+    MonitoringView,
     ObjectRef,
     Observation,
     Plan,
@@ -89,6 +92,44 @@ class LiveMetrics(Protocol):
         """What was read last, without I/O; a query that was not read yet is absent."""
 
 
+class Monitoring(Protocol):
+    """CloudWatch's dashboards and alarms, always with the operator's own credentials. Every call is one model's."""
+
+    async def find(self, owner: Owner, place: Place) -> Found:
+        """Everything that exists under names of ours, with its tags, whoever made it.
+
+        Raises:
+            Retryable: `AccessDenied`, or `MonitoringUnavailable` when CloudWatch is away or asks to slow down.
+        """
+
+    async def carry_out(self, step: Step, place: Place) -> None:
+        """One write. Putting what is there, and deleting what is not, is success.
+
+        Raises:
+            Retryable: as `find`; or `MonitoringRefused`, with CloudWatch's own words.
+        """
+
+    async def topic_trouble(self, topic: str, place: Place) -> str:
+        """Why alarms here cannot tell an SNS topic; empty if they can, or if that may not be asked.
+
+        Raises:
+            Retryable: SNS is away.
+        """
+
+
+class MonitoringKeeping(Protocol):
+    """Who keeps dashboards and alarms, beside the passes: no pass waits for CloudWatch."""
+
+    def follow(self, ref: ObjectRef, generation: str, wish: str) -> None:
+        """Declare, as short texts, which spec wants what for `ref`; what differs from last time is looked after at once."""
+
+    def view(self, ref: ObjectRef) -> MonitoringView | None:
+        """How the last look for the present spec ended, without I/O; None before it."""
+
+    def forget(self, ref: ObjectRef) -> None:
+        """`ref` is gone, or wants nothing and has nothing left."""
+
+
 class Cluster(Protocol):
     """The Kubernetes API, as far as one model needs it."""
 
@@ -122,6 +163,13 @@ class Cluster(Protocol):
 
         Raises:
             Retryable: somebody else wrote first (conflict); read again.
+        """
+
+    async def guard(self, ref: ObjectRef, finalizers: Sequence[str], resource_version: str) -> None:
+        """Replace the finalizers of a model, fenced by resourceVersion; gone already is success.
+
+        Raises:
+            Retryable: somebody else wrote first (conflict), or it is not allowed.
         """
 
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:

@@ -44,6 +44,22 @@ class QueueMetrics(Protocol):
         """One pass ended."""
 
 
+class Uncounted:
+    """Queue metrics of a queue that nobody measures."""
+
+    def queue_added(self, ahead: int) -> None:
+        """Not counted."""
+
+    def queue_waited(self, seconds: float) -> None:
+        """Not counted."""
+
+    def queue_retried(self, why: str) -> None:
+        """Not counted."""
+
+    def pass_finished(self, outcome: str, seconds: float) -> None:
+        """Not counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential backoff with full jitter (AWS Architecture Blog, 2015): uniform(0, min(cap, base * 2^n)).

@@ -9,8 +9,8 @@ from psm_operator.api.conditions import Reason
 from psm_operator.apply import apply_plan
 from psm_operator.decide import decide
 from psm_operator.deps import Deps
-from psm_operator.observe import Gone, Unreadable, observe
-from psm_operator.report import declare, report, report_unreadable
+from psm_operator.observe import Ending, Gone, Unreadable, observe
+from psm_operator.report import declare, report, report_ending, report_unreadable
 from psm_operator.values import ObjectRef, Observation, RegistryUnknown
 
 
@@ -30,6 +30,10 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     """
     seen = await observe(ref, deps)
     if isinstance(seen, Gone):
+        deps.monitoring.forget(ref)
+        return forget(ref, deps)
+    if isinstance(seen, Ending):
+        await report_ending(seen, deps)
         return forget(ref, deps)
     if isinstance(seen, Unreadable):
         await report_unreadable(seen, deps)
@@ -56,7 +60,7 @@ def is_unread(seen: Observation) -> bool:
 
 
 def forget(ref: ObjectRef, deps: Deps) -> Result:
-    """A model is gone: nobody polls, counts or measures for it any more. Its children go by their owner reference."""
+    """A model is gone, or going: nobody polls, counts or measures for it any more. Its children go by their owner reference."""
     deps.polls.unwatch(ref)
     deps.live_metrics.unwatch(ref)
     deps.evidence.pop(ref, None)

@@ -1,17 +1,18 @@
 """Tells people and machines: `/status` once per change, Events once per key, metrics every pass."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.status import ModelStatus
-from psm_operator.decide.events import events, release_of
+from psm_operator.decide.events import events, monitoring_event, release_of
 from psm_operator.deps import Deps
 from psm_operator.errors import Retryable, Stalled
-from psm_operator.observe import Unreadable, group_of
+from psm_operator.observe import Ending, Unreadable, group_of
 from psm_operator.ports import Cluster
-from psm_operator.values import Observation, Plan
+from psm_operator.values import MonitoringView, Observation, Plan
 
 
 async def declare(seen: Observation, plan: Plan, cluster: Cluster) -> Observation:
@@ -51,6 +52,41 @@ async def report(seen: Observation, declared: Observation, plan: Plan, stall: St
     deps.telemetry.observed(seen, replace(plan, release=status))
     if plan.refresh_registry_after_s is not None:
         deps.polls.hasten(group_of(seen.spec), plan.refresh_registry_after_s)
+
+
+async def report_ending(seen: Ending, deps: Deps) -> None:
+    """A deleted model waits for its dashboard and alarms to go: have that done, and say what stands in the way.
+
+    Nothing is decided for it any more, and no child is written; what serves goes on until the model itself is gone.
+    """
+    ref, metadata = seen.ref, seen.model["metadata"]
+    deps.monitoring.follow(ref, f"{metadata['uid']} deleted", "nothing")
+    view = deps.monitoring.view(ref)
+    if view is None or view.is_ready:
+        return
+    before = seen.model.get("status") or {}
+    status = _with_monitoring(before, view, metadata, deps.clock.now())
+    if status != before:
+        await deps.cluster.write_status(ref, status, metadata["resourceVersion"])
+    await deps.cluster.record(ref, metadata["uid"], monitoring_event(view.reason, view.message))
+
+
+def _with_monitoring(
+    status: dict[str, Any], view: MonitoringView, metadata: dict[str, Any], now: datetime
+) -> dict[str, Any]:
+    """A raw status that says why the dashboard and alarms are not ready; everything else is left alone."""
+    conditions = status.get("conditions") or []
+    old = next((c for c in conditions if c["type"] == ConditionType.MONITORING_READY), None)
+    is_same = old is not None and old["status"] == ConditionStatus.FALSE
+    condition = {
+        "type": ConditionType.MONITORING_READY.value,
+        "status": ConditionStatus.FALSE.value,
+        "reason": view.reason.value,
+        "message": view.message,
+        "observedGeneration": metadata["generation"],
+        "lastTransitionTime": old["lastTransitionTime"] if old is not None and is_same else f"{now:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return {**status, "conditions": [*(c for c in conditions if c is not old), condition]}
 
 
 async def report_unreadable(seen: Unreadable, deps: Deps) -> None:

@@ -6,6 +6,7 @@ AWS_ENDPOINT_URL, AWS_ROLE_ARN...) are read by boto3 itself.
 
 import json
 import os
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from typing import Final, Self
 
 from psm_operator.adapters.aws import AwsLimits
 from psm_operator.decide.desired import PredictorDefaults
+from psm_operator.decide.monitoring import MonitoringDefaults
+from psm_operator.decide.monitoring.model import PREFIX_PATTERN
 from psm_operator.election import LeaseTimes
 from psm_operator.watchdog import Patience
 
@@ -124,6 +127,7 @@ class Settings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     aws: AwsLimits = field(default_factory=AwsLimits)
     registry_events: RegistryEventsSettings = field(default_factory=RegistryEventsSettings)
+    monitoring: MonitoringDefaults = field(default_factory=MonitoringDefaults)
     predictor: PredictorDefaults = field(default_factory=lambda: PredictorDefaults(image=DEFAULT_IMAGE))
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -140,6 +144,7 @@ class Settings:
         if environment is None:
             environment = os.environ  # noqa: TID251  # the only reader of the environment
         read = Reader(environment)
+        prefix = read.matching("CLOUDWATCH_PREFIX", "psm", PREFIX_PATTERN)
         settings = cls(
             lease=LeaseSettings(
                 identity=f"{read.text('POD_NAME', socket.gethostname())}_{uuid.uuid4().hex[:8]}",
@@ -154,9 +159,16 @@ class Settings:
             queue=QueueSettings(workers=int(read.number("WORKERS", 16))),
             aws=AwsLimits(threads=int(read.number("AWS_THREADS", 8))),
             registry_events=RegistryEventsSettings(queue_url=read.url("REGISTRY_EVENTS_QUEUE_URL")),
+            monitoring=MonitoringDefaults(
+                prefix=prefix,
+                region=read.text("CLOUDWATCH_REGION", environment.get("AWS_REGION", "")),
+                cluster=read.text("CLOUDWATCH_CLUSTER", ""),
+                tags=MappingProxyType(read.texts("CLOUDWATCH_TAGS")),
+            ),
             predictor=PredictorDefaults(
                 image=read.text("PREDICTOR_IMAGE", DEFAULT_IMAGE),
                 env=read.predictor_env(),
+                metrics_prefix=prefix,
                 image_pull_policy=read.choice("PREDICTOR_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
             ),
             server=ServerSettings(
@@ -194,6 +206,24 @@ class Reader:
             raise SettingsError(f"{PREFIX}{name} is {text!r}; a URL such as https://sqs.… is expected")
         return text
 
+    def matching(self, name: str, default: str, pattern: str) -> str:
+        """A text that a regular expression matches as a whole."""
+        text = self.text(name, default)
+        if re.fullmatch(pattern, text) is None:
+            raise SettingsError(f"{PREFIX}{name} is {text!r}; a text that matches {pattern} is expected")
+        return text
+
+    def texts(self, name: str) -> dict[str, str]:
+        """A JSON object of texts."""
+        text = self.text(name, "{}")
+        try:
+            pairs = json.loads(text)
+        except ValueError:
+            pairs = None
+        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+            raise SettingsError(f"{PREFIX}{name} is {text!r}; a JSON object of texts is expected")
+        return pairs
+
     def names(self, name: str) -> tuple[str, ...]:
         """Names separated by commas."""
         return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
@@ -218,13 +248,7 @@ class Reader:
 
     def predictor_env(self) -> Mapping[str, str]:
         """PSM_OPERATOR_PREDICTOR_ENV as a JSON object, and PSM_OPERATOR_PREDICTOR_ENV_<NAME>, which wins."""
-        text = self.text("PREDICTOR_ENV", "{}")
-        try:
-            pairs = json.loads(text)
-        except ValueError:
-            pairs = None
-        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
-            raise SettingsError(f"{PREFIX}PREDICTOR_ENV is {text!r}; a JSON object of texts is expected")
+        pairs = self.texts("PREDICTOR_ENV")
         single = {name: value for name, value in self._environment.items() if name.startswith(PREDICTOR_ENV_PREFIX)}
         self._known |= single.keys()
         return MappingProxyType(pairs | {name.removeprefix(PREDICTOR_ENV_PREFIX): v for name, v in single.items()})

@@ -248,6 +248,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitoringView:
+    """How the last look at a model's dashboard and alarms ended.
+
+    Attributes:
+        is_ready: everything is as it should be.
+    """
+
+    is_ready: bool
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything `decide` may know.
 
@@ -256,6 +269,8 @@ class Observation:
         serving, candidate: the two Deployments' truth; None when absent.
         artifacts: version -> artifact, for every version in play.
         readings: what CloudWatch last said to each query of the spec; absent if it was not asked yet.
+        monitoring: how the last look at its dashboard and alarms ended; None if nobody looked since this process began.
+        is_guarded: something in AWS may be its own: the finalizer is on it.
     """
 
     ref: ObjectRef
@@ -273,6 +288,8 @@ class Observation:
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     resource_version: str = ""
     readings: Mapping[MetricQuery, MetricReading] = field(default_factory=lambda: MappingProxyType({}))
+    monitoring: MonitoringView | None = None
+    is_guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

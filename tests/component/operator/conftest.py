@@ -53,7 +53,7 @@ def sagemaker(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Ite
     clients.close()
 
 
-EMULATED = ("sagemaker", "sts", "s3", "cloudwatch", "sqs", "events")
+EMULATED = ("sagemaker", "sts", "s3", "cloudwatch", "sns", "sqs", "events")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
 REGION = "ap-southeast-1"
 RELEASE, MODELS = "rbac-used", "rbac-used-models"
-OPTIONS = (f"--set=watchNamespaces={{{MODELS}}}",)
+OPTIONS = (f"--set=watchNamespaces={{{MODELS}}}", "--set=cloudWatch.enabled=true")
 LIMIT_S = 60.0
 
 CHILDREN = {
@@ -53,6 +53,8 @@ WHERE_MODELS_ARE = {
     ("", "pods"): "list",
     ("events.k8s.io", "events"): "create",
 }
+GUARDED = {("retail.mlops", "pricesensitivitymodels"): "patch"}
+"""With cloudWatch.enabled alone: for the one finalizer."""
 LEASE = {("coordination.k8s.io", "leases"): "get create update"}
 
 Right = tuple[str, str, str]
@@ -96,7 +98,10 @@ def rules(*options: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
     ("options", "expected"),
     [
         ((), {("ClusterRole", ""): rights(WHERE_MODELS_ARE), ("Role", RELEASE): rights(LEASE)}),
-        (OPTIONS, {("Role", MODELS): rights(WHERE_MODELS_ARE), ("Role", RELEASE): rights(WATCHED, CANARY, LEASE)}),
+        (
+            OPTIONS,
+            {("Role", MODELS): rights(WHERE_MODELS_ARE, GUARDED), ("Role", RELEASE): rights(WATCHED, CANARY, LEASE)},
+        ),
         ((f"--set=watchNamespaces={{{RELEASE}}}",), {("Role", RELEASE): rights(WHERE_MODELS_ARE, LEASE)}),
     ],
     ids=["cluster-wide", "in one namespace", "in its own namespace"],
@@ -223,9 +228,12 @@ def operator(installed: Installed, number: int, folder: Path) -> Iterator[subpro
 
 
 def live_through_everything(shop: Shop, name: str) -> None:
-    """Release, drift, release, rollback, optional children on and off, a size of zero."""
+    """Release, drift, release, rollback, optional children on and off, a size of zero; a dashboard, which needs a finalizer."""
     shop.offer(name, 2)
-    shop.create(name, networking={"ingress": {"host": "a.example"}}, autoscaling={"minReplicas": 1, "maxReplicas": 2})
+    watched = {"monitoring": {"cloudWatch": {"enabled": True}}}
+    shop.create(
+        name, networking={"ingress": {"host": "a.example"}}, autoscaling={"minReplicas": 1, "maxReplicas": 2}, **watched
+    )
     shop.approve(name, 1)
     until(lambda: shop.serves(name, 1), "version 1 to serve", LIMIT_S)
     for what in ("ingress", "networkpolicy", "hpa", "pdb"):

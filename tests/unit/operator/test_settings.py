@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from psm_operator.decide.monitoring import MonitoringDefaults
 from psm_operator.settings import Settings, SettingsError
 
 
@@ -40,7 +41,9 @@ def test_defaults_are_pinned() -> None:
             "image": "localhost/mlops/api-price-sensitivity:dev",
             "env": {},
             "image_pull_policy": "IfNotPresent",
+            "metrics_prefix": "psm",
         },
+        "monitoring": {"prefix": "psm", "region": "", "cluster": "", "tags": {}},
         "server": {"host": "0.0.0.0", "health_port": 8080, "metrics_port": 9090},  # noqa: S104  # a pod's
         "log": {"level": "INFO", "style": "json"},
         "patience": {"start_s": 60.0, "canary_s": 180.0, "pass_s": 300.0, "wait_s": 600.0},
@@ -61,6 +64,10 @@ def test_every_variable_reaches_its_setting() -> None:
             "PSM_OPERATOR_WORKERS": "12",
             "PSM_OPERATOR_AWS_THREADS": "4",
             "PSM_OPERATOR_REGISTRY_EVENTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/registry",
+            "PSM_OPERATOR_CLOUDWATCH_PREFIX": "mlops-dev",
+            "PSM_OPERATOR_CLOUDWATCH_REGION": "eu-west-1",
+            "PSM_OPERATOR_CLOUDWATCH_CLUSTER": "mlops-dev",
+            "PSM_OPERATOR_CLOUDWATCH_TAGS": '{"Project": "PriceSensitivityMLOps"}',
             "PSM_OPERATOR_PREDICTOR_IMAGE": "predictor:1",
             "PSM_OPERATOR_PREDICTOR_PULL_POLICY": "Always",
             "PSM_OPERATOR_PREDICTOR_ENV": '{"A": "1", "B": "2"}',
@@ -80,8 +87,17 @@ def test_every_variable_reaches_its_setting() -> None:
     assert settings.registry_events.queue_url == "https://sqs.eu-west-1.amazonaws.com/123456789012/registry"
     assert (settings.predictor.image, settings.predictor.image_pull_policy) == ("predictor:1", "Always")
     assert settings.predictor.env == {"A": "1", "B": "3"}
+    assert settings.predictor.metrics_prefix == "mlops-dev"
+    assert settings.monitoring == MonitoringDefaults(
+        "mlops-dev", "eu-west-1", "mlops-dev", {"Project": "PriceSensitivityMLOps"}
+    )
     assert (settings.server.health_port, settings.server.metrics_port) == (0, 9999)
     assert (settings.log.level, settings.log.style) == ("DEBUG", "text")
+
+
+def test_alarms_are_where_the_operator_runs() -> None:
+    """AWS_REGION, as EKS sets it on pods with a role."""
+    assert Settings.read({"AWS_REGION": "ap-southeast-1"}).monitoring.region == "ap-southeast-1"
 
 
 def test_two_processes_of_one_pod_have_two_identities() -> None:
@@ -98,9 +114,21 @@ def test_two_processes_of_one_pod_have_two_identities() -> None:
         ("PREDICTOR_ENV", "[1]", "a JSON object of texts is expected"),
         ("PREDICTOR_ENV", '{"A": 1}', "a JSON object of texts is expected"),
         ("REGISTRY_EVENTS_QUEUE_URL", "registry", "is 'registry'; a URL such as https://sqs"),
+        ("CLOUDWATCH_PREFIX", "MLOps", "PSM_OPERATOR_CLOUDWATCH_PREFIX is 'MLOps'; a text that matches"),
+        ("CLOUDWATCH_TAGS", "Project=x", "a JSON object of texts is expected"),
         ("WORKER", "8", "unknown variables PSM_OPERATOR_WORKER; known are"),
     ],
-    ids=["no number", "zero", "no level", "a list", "a number as value", "no URL", "a mistyped name"],
+    ids=[
+        "no number",
+        "zero",
+        "no level",
+        "a list",
+        "a number as value",
+        "no URL",
+        "no prefix",
+        "no tags",
+        "a mistyped name",
+    ],
 )
 def test_what_cannot_be_understood_is_refused(name: str, value: str, complaint: str) -> None:
     """The message names the variable, its value and what is expected."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import boto3
@@ -58,6 +58,14 @@ class AwsClients:
         self._sessions: dict[str, Any] = {"": boto3.session.Session(botocore_session=self._core)}
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._metrics: CallMetrics | None = None
+        self._beside: list[AwsClients] = []
+
+    def beside(self, threads: int) -> "AwsClients":
+        """Clients with threads of their own, so that their calls never keep others waiting; closed with these."""
+        other = AwsClients(replace(self._limits, threads=threads), endpoints=self._endpoints)
+        other._metrics = self._metrics  # of this class
+        self._beside.append(other)
+        return other
 
     def measure(self, metrics: CallMetrics) -> None:
         """Tell `metrics` of every call of every client made from now on."""
@@ -80,6 +88,8 @@ class AwsClients:
 
     def close(self) -> None:
         """Start no more calls; one under way ends by its own timeout."""
+        for other in self._beside:
+            other.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             client.close()

@@ -114,6 +114,31 @@ class KubernetesCluster:
         self._cache.put(MODEL, written)
         return written
 
+    async def guard(self, ref: ObjectRef, finalizers: Sequence[str], resource_version: str) -> None:
+        """Replace the finalizers by a JSON patch that carries the resourceVersion they were read at."""
+        patch: list[Manifest] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
+        ]
+        self._fence()
+        try:
+            await self._api.send(
+                "PATCH",
+                MODEL.path(ref.namespace, ref.name),
+                query={"fieldManager": FIELD_MANAGER},
+                body=patch,
+                content_type=JSON_PATCH,
+            )
+        except Refusal as err:
+            if err.status == HTTPStatus.CONFLICT:
+                raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
+            if err.status == HTTPStatus.FORBIDDEN:
+                advice = "allow patch of pricesensitivitymodels to the operator (chart value cloudWatch.enabled)"
+                message = f"the finalizers of {ref} may not be written ({err.status} {err.reason}): {err}; {advice}"
+                raise Retryable(message, reason=Reason.ACCESS_DENIED) from err
+            if err.status != HTTPStatus.NOT_FOUND:
+                raise _refused_write(MODEL, ref, err) from err
+
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
         """Record a Kubernetes Event, once per key."""
         self._fence()

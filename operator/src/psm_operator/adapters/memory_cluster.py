@@ -8,7 +8,7 @@ collection, HPA and Deployment controllers.
 
 import copy
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -154,6 +154,23 @@ class MemoryCluster:
             self.writes.append(f"status {KIND}/{ref.name}")
         return self.get(KIND, ref)
 
+    async def guard(self, ref: ObjectRef, finalizers: Sequence[str], resource_version: str) -> None:
+        """Replace the model's finalizers; one that was deleted goes with its last."""
+        self.before_call("guard")
+        key = (KIND, ref.namespace, ref.name)
+        live = self._objects.get(key)
+        if live is None:
+            return
+        metadata = live["metadata"]
+        if metadata["resourceVersion"] != resource_version:
+            raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again")
+        if "deletionTimestamp" in metadata and not set(finalizers) <= set(metadata["finalizers"]):
+            raise Stalled(Reason.CHILD_REJECTED, f"{KIND} {ref}: a model that is being deleted takes no new finalizer")
+        self._replace(key, {**live, "metadata": {**metadata, "finalizers": list(finalizers)}})
+        self.writes.append(f"finalizers {KIND}/{ref.name}: {' '.join(finalizers) or 'none'}")
+        if "deletionTimestamp" in metadata and not finalizers:
+            self._take_away(key)
+
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
         """Keep the first event of each key."""
         self.before_call("record")
@@ -197,8 +214,17 @@ class MemoryCluster:
         return copy.deepcopy(self._objects[key])
 
     def remove(self, kind: str, ref: ObjectRef) -> None:
-        """Delete an object; its dependents go at the next `settle`."""
-        live = self._objects.pop((kind, ref.namespace, ref.name), None)
+        """Delete an object; its dependents go at the next `settle`. One with finalizers stays until they are gone."""
+        key = (kind, ref.namespace, ref.name)
+        live = self._objects.get(key)
+        if live is not None and live["metadata"].get("finalizers"):
+            metadata = {**live["metadata"], "deletionTimestamp": _text(datetime(2024, 1, 1, tzinfo=UTC))}
+            self._replace(key, {**live, "metadata": metadata})
+        else:
+            self._take_away(key)
+
+    def _take_away(self, key: Key) -> None:
+        live = self._objects.pop(key, None)
         if live is not None:
             self._applied.pop(live["metadata"]["uid"], None)
             self._working.pop(live["metadata"]["uid"], None)

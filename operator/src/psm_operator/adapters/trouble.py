@@ -50,12 +50,21 @@ DENIED: Final = (
     EXPIRED
     | UNKNOWN_KEYS
     | WRONG_SIGNATURE
-    | {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired", "403", "401"}
+    | {
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        "OptInRequired",
+        "AuthorizationError",
+        "403",
+        "401",
+    }
 )
 MISSING: Final = frozenset(
     {
         "404",
         "NotFound",
+        "DashboardNotFoundError",
         "NoSuchKey",
         "NoSuchBucket",
         "ResourceNotFound",
@@ -65,7 +74,20 @@ MISSING: Final = frozenset(
         "AWS.SimpleQueueService.NonExistentQueue",
     }
 )
-REFUSED: Final = frozenset({"ValidationException", "ValidationError", "InvalidParameterValue", "InvalidAddress"})
+REFUSED: Final = frozenset(
+    {
+        "ValidationException",
+        "ValidationError",
+        "InvalidParameterValue",
+        "InvalidAddress",
+        "InvalidParameter",
+        "InvalidParameterInput",
+        "InvalidParameterCombination",
+        "DashboardInvalidInputError",
+        "LimitExceeded",
+        "LimitExceededFault",
+    }
+)
 NO_CREDENTIALS: Final = (NoCredentialsError, CredentialRetrievalError, PartialCredentialsError)
 
 

@@ -18,6 +18,8 @@ class ConditionType(StrEnum):
     AVAILABLE = "Available"
     METRICS_HEALTHY = "MetricsHealthy"
     UP_TO_DATE = "UpToDate"
+    MONITORING_READY = "MonitoringReady"
+    """Only while spec.monitoring.cloudWatch asks for something, or something of it is left."""
 
 
 class ConditionStatus(StrEnum):
@@ -65,7 +67,7 @@ class Reason(StrEnum):
     REGISTRY_THROTTLED = "RegistryThrottled"
     """SageMaker asked us to slow down; what runs goes on running."""
     ACCESS_DENIED = "AccessDenied"
-    """The operator's role may not read the group or the artifact."""
+    """The operator's role may not read the group or the artifact, or may not keep the dashboard and alarms."""
 
     PACKAGE_INCOMPLETE = "PackageIncomplete"
     """The package does not say where its artifact is or what its digest is."""
@@ -114,13 +116,23 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     """No replica is wanted."""
     ADOPTION_CONFLICT = "AdoptionConflict"
-    """An object with a child's name exists and is not ours."""
+    """An object with a child's name, or a dashboard or alarm with one of ours, exists and is not ours."""
     CHILD_REJECTED = "ChildRejected"
     """The API server refuses a child object."""
     INVALID_SPEC = "InvalidSpec"
     """The spec contradicts itself in a way the schema could not refuse."""
     DEPENDENCY_UNAVAILABLE = "DependencyUnavailable"
     """Something the operator needs is away; it retries by itself."""
+    MONITORED = "Monitored"
+    """CloudWatch has the dashboard and alarms that the spec asks for."""
+    MONITORING_PENDING = "MonitoringPending"
+    """The dashboard and alarms were asked for, changed or given up, and CloudWatch has not been told yet."""
+    MONITORING_UNAVAILABLE = "MonitoringUnavailable"
+    """CloudWatch could not be asked or told; it is tried again by itself, and what serves goes on serving."""
+    MONITORING_REFUSED = "MonitoringRefused"
+    """CloudWatch refuses the dashboard or an alarm: its limit is reached, or a value is not to its liking."""
+    TOPIC_NOT_FOUND = "TopicNotFound"
+    """spec.monitoring.cloudWatch.snsTopicARN names no topic that alarms of this region could tell."""
     REPAIRED = "Repaired"
     """A child differed from what it should be and was put right."""
 

@@ -22,6 +22,7 @@ from psm_operator.api.metrics import (
     MetricSource,
     Threshold,
 )
+from psm_operator.api.monitoring import Monitoring
 from psm_operator.api.policy import (
     Analysis,
     OnApprovalRevoked,
@@ -170,6 +171,7 @@ class ModelSpec(ApiModel):
         default=Analysis(), description="What a version must prove to serve and to go on serving."
     )
     rollback: RollbackSpec = Field(default=RollbackSpec(), description="How the way back is taken.")
+    monitoring: Monitoring = Field(default=Monitoring(), description="What watches the model from outside.")
     revision_history_limit: int = Field(
         default=10, ge=1, le=100, description="Entries of status.history, and old ReplicaSets, that are kept."
     )
@@ -210,6 +212,7 @@ __all__ = [
     "MaxRegression",
     "MetricSource",
     "ModelSpec",
+    "Monitoring",
     "NetworkPolicySpec",
     "Networking",
     "OffHours",

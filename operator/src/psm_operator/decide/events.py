@@ -21,6 +21,7 @@ def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) 
     found = [_of_history(entry, status) for entry in status.history if _is_fresh(seen, entry.at)]
     for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
         found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
+    found += _of_monitoring(status)
     return tuple(found + _of_repairs(seen, status, actions))
 
 
@@ -77,6 +78,20 @@ def _of_stall(seen: Observation, status: ModelStatus) -> list[Event]:
             key = f"Stalled/{condition.reason.value}/{seen.generation}/{last}/{said}"
             return [Event("Warning", condition.reason, condition.message, key)]
     return []
+
+
+def _of_monitoring(status: ModelStatus) -> list[Event]:
+    return [
+        monitoring_event(condition.reason, condition.message)
+        for condition in status.conditions
+        if condition.type is ConditionType.MONITORING_READY and condition.status is ConditionStatus.FALSE
+    ]
+
+
+def monitoring_event(reason: Reason, message: str) -> Event:
+    """Something about the dashboard and alarms that may need a person; once for each thing that there is to say."""
+    said = hashlib.sha256(message.encode()).hexdigest()[:8]
+    return Event("Warning", reason, message, f"Monitoring/{reason.value}/{said}")
 
 
 def _of_repairs(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> list[Event]:

@@ -5,6 +5,7 @@ from psm_operator.api.status import ModelStatus, OffHoursStatus, Phase, Served, 
 from psm_operator.decide.desired.model import serving_selector
 from psm_operator.decide.evidence import is_doubted, is_revocation_seen
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
+from psm_operator.decide.monitoring.told import monitoring_ready
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
 from psm_operator.decide.sizing import is_paused, off_hours
@@ -29,6 +30,7 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
         ConditionType.AVAILABLE: _available(seen, release),
         ConditionType.METRICS_HEALTHY: _metrics_healthy(seen, verdicts),
         ConditionType.UP_TO_DATE: _up_to_date(seen, release),
+        ConditionType.MONITORING_READY: monitoring_ready(seen),
     }
     if _is_unread(seen):
         judged |= {kind: _as_before(seen, kind) for kind in OF_THE_REGISTRY}

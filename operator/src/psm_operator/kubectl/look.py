@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.kinds import CHILDREN, DEPLOYMENT, POD
+from psm_operator.adapters.memory_monitoring import NoMonitoring
 from psm_operator.adapters.pod_complaints import complaint_of
 from psm_operator.adapters.resource import Resource
 from psm_operator.api.conditions import Reason
@@ -22,7 +23,7 @@ from psm_operator.errors import OperatorError
 from psm_operator.kubectl.client import KubeClient
 from psm_operator.kubectl.errors import ApiError, PluginError
 from psm_operator.kubectl.models import name_of, namespace_of, parsed
-from psm_operator.observe import Gone, Unreadable, group_of, observe, versions_in_play
+from psm_operator.observe import Ending, Gone, Unreadable, group_of, observe, versions_in_play
 from psm_operator.ports import Artifacts
 from psm_operator.values import (
     Artifact,
@@ -118,6 +119,10 @@ class ReadCluster:
         raise RuntimeError(READ_ONLY)
 
     async def write_status(self, *_: Any, **__: Any) -> NoReturn:
+        """Never."""
+        raise RuntimeError(READ_ONLY)
+
+    async def guard(self, *_: Any, **__: Any) -> NoReturn:
         """Never."""
         raise RuntimeError(READ_ONLY)
 
@@ -241,13 +246,14 @@ async def _observe(model: Manifest, cluster: ReadCluster, view: RegistryView, ar
         clock=SystemClock(),
         telemetry=still,
         defaults=NO_DEFAULTS,
+        monitoring=NoMonitoring(),
     )
     try:
         seen = await observe(ObjectRef(namespace_of(model), name_of(model)), deps)
     except OperatorError as err:
         raise PluginError(str(err)) from err
     match seen:
-        case Gone():
+        case Gone() | Ending():
             raise PluginError(f"{name_of(model)} is being deleted")
         case Unreadable(stall=stall):
             raise PluginError(f"{name_of(model)} cannot be understood: {stall}")

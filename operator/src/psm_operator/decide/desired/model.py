@@ -30,11 +30,13 @@ class PredictorDefaults:
         image: used where `spec.predictor.image` is empty.
         env: environment of every predictor, such as AWS_ENDPOINT_URL; `spec.predictor.env` wins.
         image_pull_policy: as in a pod.
+        metrics_prefix: begins the name under which pods tell CloudWatch of themselves.
     """
 
     image: str
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     image_pull_policy: str = "IfNotPresent"
+    metrics_prefix: str = "psm"
 
 
 @dataclass(frozen=True, slots=True)

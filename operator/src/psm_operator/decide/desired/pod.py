@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from psm_contract import environment
 from psm_operator.decide.desired.model import HTTP_PORT, VERSION_LABEL, DesiredModel, labels, role_selector
+from psm_operator.decide.monitoring.model import dimension
 from psm_operator.values import Manifest, ServeTarget
 
 CONTAINER: Final = "predictor"
@@ -104,6 +105,9 @@ def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
     ingress = model.spec.networking.ingress
     if ingress is not None and ingress.path != "/":
         ours[ROOT_PATH] = ingress.path.rstrip("/")
+    is_watched = model.spec.monitoring.cloud_watch.enabled
+    if is_watched:
+        ours[environment.EMF] = "1"
     for name, value in ours.items():
         variables[name] = {"name": name, "value": value}
     for variable in model.spec.predictor.env:
@@ -114,6 +118,8 @@ def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
         environment.MODEL_PACKAGE_ARN: target.arn,
         environment.MODEL_PACKAGE_VERSION: str(target.version),
     }
+    if is_watched:
+        served[environment.MODEL_NAME] = dimension(model.defaults.metrics_prefix, model.ref)
     for name, value in served.items():
         variables[name] = {"name": name, "value": value}
     return list(variables.values())
