@@ -2,7 +2,7 @@
 # environment's name; kinds of things whose ARN has no name are held to this region.
 
 locals {
-  state_files = "${var.state_bucket_arn}/${var.environment}/*"
+  state_files = "${var.state_bucket_arn}/envs/${var.environment}/*"
 
   state_key_statements = var.state_key_arn == null ? [] : [
     {
@@ -107,6 +107,10 @@ locals {
       "sqs:GetQueueAttributes",
       "sqs:GetQueueUrl",
       "sqs:ListQueueTags",
+      "states:DescribeStateMachine",
+      "states:ListStateMachineVersions",
+      "states:ListTagsForResource",
+      "states:ValidateStateMachineDefinition",
     ]
     Resource = "*" # most of them know no resources, and a plan must see that a name is not taken
   }
@@ -127,7 +131,11 @@ locals {
       "cloudwatch::${local.account}:dashboard/${local.prefix}-*",
       "cloudwatch:${local.region}:${local.account}:alarm:${local.prefix}-*",
       "ecr:${local.region}:${local.account}:repository/mlops/*",
-      "eks:${local.region}:${local.account}:*/${local.prefix}*",
+      "eks:${local.region}:${local.account}:access-entry/${local.prefix}/*",
+      "eks:${local.region}:${local.account}:addon/${local.prefix}/*",
+      "eks:${local.region}:${local.account}:cluster/${local.prefix}",
+      "eks:${local.region}:${local.account}:nodegroup/${local.prefix}/*",
+      "eks:${local.region}:${local.account}:podidentityassociation/${local.prefix}/*",
       "events:${local.region}:${local.account}:rule/${local.prefix}-*",
       "glue:${local.region}:${local.account}:catalog",
       "glue:${local.region}:${local.account}:database/${local.database}",
@@ -135,12 +143,13 @@ locals {
       "logs:${local.region}:${local.account}:log-group:/aws/*/${local.prefix}*",
       "logs:${local.region}:${local.account}:log-group:${local.prefix}-*",
       "logs:${local.region}:${local.account}:log-group:/mlops/${var.environment}/*",
-      "logs:${local.region}:${local.account}:query-definition:*",
-      "scheduler:${local.region}:${local.account}:schedule*/${local.prefix}-*",
+      "scheduler:${local.region}:${local.account}:schedule-group/${local.prefix}",
+      "scheduler:${local.region}:${local.account}:schedule/${local.prefix}/*",
       "secretsmanager:${local.region}:${local.account}:secret:${local.prefix}-*",
       "secretsmanager:${local.region}:${local.account}:secret:mlops/${var.environment}/*",
       "sns:${local.region}:${local.account}:${local.prefix}-*",
       "sqs:${local.region}:${local.account}:${local.prefix}-*",
+      "states:${local.region}:${local.account}:stateMachine:${local.prefix}-*",
     ] : "arn:${local.partition}:${name}"
   ]
 
@@ -159,7 +168,7 @@ locals {
         Effect = "Allow"
         Action = [
           "athena:*", "budgets:*", "cloudtrail:*", "cloudwatch:*", "ecr:*", "eks:*", "events:*", "glue:*", "logs:*",
-          "scheduler:*", "secretsmanager:*", "sns:*", "sqs:*",
+          "scheduler:*", "secretsmanager:*", "sns:*", "sqs:*", "states:*",
         ]
         Resource = local.own
       },
@@ -218,6 +227,13 @@ locals {
         ]
       },
       {
+        # the bucket's own root module changes it; its name may begin as this environment's do
+        Sid      = "LeaveTheStatesBucket"
+        Effect   = "Deny"
+        Action   = ["s3:DeleteBucket*", "s3:PutBucket*", "s3:Put*Configuration", "s3:DeleteObjectVersion"]
+        Resource = [var.state_bucket_arn, "${var.state_bucket_arn}/*"]
+      },
+      {
         Sid      = "LeaveWhatSecretsHold"
         Effect   = "Deny"
         Action   = ["secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "secretsmanager:PutSecretValue"]
@@ -228,7 +244,7 @@ locals {
 
   services = [
     "ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com", "scheduler.amazonaws.com",
-    "vpc-flow-logs.amazonaws.com", "cloudtrail.amazonaws.com",
+    "vpc-flow-logs.amazonaws.com", "events.amazonaws.com", "states.amazonaws.com",
   ]
 
   regional_actions = [
@@ -237,7 +253,7 @@ locals {
     "ec2:*SecurityGroup*", "ec2:*Subnet*", "ec2:*Tags", "ec2:*Vpc*", "ec2:RunInstances",
     "kms:*Alias", "kms:CreateKey", "kms:EnableKey*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion",
     "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription", "kms:CreateGrant",
-    "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:PutQueryDefinition", "logs:PutResourcePolicy",
+    "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DeleteQueryDefinition", "logs:PutQueryDefinition", "logs:PutResourcePolicy",
     "logs:DescribeResourcePolicies",
     "cloudwatch:TagResource", "scheduler:TagResource",
   ]

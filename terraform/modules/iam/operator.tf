@@ -53,13 +53,14 @@ locals {
     {
       Sid      = "ReadModelPackageGroups"
       Effect   = "Allow"
-      Action   = ["sagemaker:DescribeModelPackageGroup", "sagemaker:ListModelPackages"]
+      Action   = "sagemaker:DescribeModelPackageGroup"
       Resource = local.groups
     },
     {
+      # a list of a group is about its versions, says AWS's reference
       Sid      = "ReadModelPackages"
       Effect   = "Allow"
-      Action   = "sagemaker:DescribeModelPackage"
+      Action   = ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"]
       Resource = local.packages
     },
   ]
