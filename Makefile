@@ -71,6 +71,10 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 	$(RUN) psm-local build >/dev/null
 	$(RUN) pytest tests/faults tests/e2e/test_faults.py
 
+.PHONY: test-spark
+test-spark: setup ## The lake's expressions run by Spark (needs Java 17 or later; brings pyspark, 400 MB)
+	$(RUN) --with 'pyspark==4.0.5' pytest tests/component/training/test_training_spark.py
+
 .PHONY: test-training-image
 test-training-image: setup ## The training container's contract in the built image itself (root; builds it first, minutes)
 	PYTHONPATH=tests $(RUN) pytest -p training_image tests/component/training/test_training_container.py

@@ -1,7 +1,8 @@
 """The training image's process as SageMaker runs it: a tree of folders, environment, signals, and what it takes afterwards.
 
-No container: the process is the image's entry point with the tree in place of /opt/ml. What SageMaker would do around it is
-done here: metric definitions over the log, the model's folder packed, checkpoints copied to the next machine.
+No container: the process is the image's entry point with the tree in place of /opt/ml; `training_image` starts it in the
+image itself. What SageMaker would do around it is done here: metric definitions over the log, the model's folder packed,
+checkpoints copied to the next machine.
 """
 
 import json
@@ -15,7 +16,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TextIO
 
 from waiting import until
 
@@ -25,6 +26,19 @@ LIMIT_S = 300.0
 OF_THE_IMAGE = {"PSM_GIT_SHA": "0" * 40, "SOURCE_DATE_EPOCH": "1767225600"}
 """The image has no repository to ask for its commit."""
 MOST_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+
+
+Process = subprocess.Popen[Any]
+
+
+class Runtime(Protocol):
+    """What starts a container."""
+
+    def start(self, tree: Path, arguments: Sequence[str], environment: Mapping[str, str], log: TextIO) -> Process:
+        """Starts it; what it returns passes signals on and ends with its exit code."""
+
+    def first_process(self, process: Process) -> int:
+        """Process 1 of the container, as the host counts."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +96,33 @@ def machine(folder: Path, hyperparameters: Mapping[str, str], checkpoints: Path 
     return tree
 
 
+class OnHost:
+    """Runs the image's entry point with this Python."""
+
+    def start(self, tree: Path, arguments: Sequence[str], environment: Mapping[str, str], log: TextIO) -> Process:
+        """Starts it with the tree in place of /opt/ml."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "psm_training.sagemaker", "--root", str(tree), *arguments],
+            env={"PATH": os.defpath, "HOME": str(tree.parent), **environment},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def first_process(self, process: Process) -> int:
+        """Process 1 of the container."""
+        return process.pid
+
+
 class Container:
     """A running container."""
+
+    runtime: ClassVar[Runtime] = OnHost()
 
     def __init__(self, tree: Path, arguments: Sequence[str] = ("train",), **environment: str) -> None:
         self.tree = tree
         self._log = (tree.parent / "log").open("w+")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "psm_training.sagemaker", "--root", str(tree), *arguments],
-            env={"PATH": os.defpath, "HOME": str(tree.parent), **MOST_THREADS, **OF_THE_IMAGE, **environment},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
+        variables = {**MOST_THREADS, **OF_THE_IMAGE, **environment}
+        self._process = self.runtime.start(tree, arguments, variables, self._log)
 
     @property
     def log(self) -> str:
@@ -102,7 +131,7 @@ class Container:
 
     def worker(self) -> int:
         """The process that works."""
-        pid = self._process.pid
+        pid = self.runtime.first_process(self._process)
         (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(child)
 

@@ -221,3 +221,24 @@ def test_the_pipeline_trains_and_registers(aws: tuple[dict[str, str], Any], trai
     with pytest.raises(FailedByPipeline, match="A KPI is not met"):
         ran._step(next(step for step in ran.definition["Steps"] if step["Type"] == "Condition"))
     assert len(sagemaker.list_model_packages(ModelPackageGroupName="price-sensitivity")["ModelPackageSummaryList"]) == 1
+
+
+def test_approve_auto_lets_the_kpis_decide(aws: tuple[dict[str, str], Any], trained: Ended, tmp_path: Path) -> None:
+    """A job that ends with `register`: the first version meets every KPI, the next is the same model and waits."""
+    environment, sagemaker = aws
+    order = {**SMALL, "steps": "register", "approve": "auto", "bucket": BUCKET, "image": "predictor:1"}
+    for number in (1, 2):
+        tree = machine(tmp_path / str(number), order)
+        shutil.copytree(trained.tree / "model", tree / "input/data/workspace/v1")
+        ended = run(tree, **environment)
+        assert ended.code == 0, ended.log
+        assert f"version {number} of price-sensitivity" in ended.log
+    found = sagemaker.list_model_packages(ModelPackageGroupName="price-sensitivity")["ModelPackageSummaryList"]
+    decided = {package["ModelPackageVersion"]: package for package in found}
+    assert [decided[number]["ModelApprovalStatus"] for number in (1, 2)] == ["Approved", "PendingManualApproval"]
+    reasons = [
+        sagemaker.describe_model_package(ModelPackageName=decided[number]["ModelPackageArn"])["ApprovalDescription"]
+        for number in (1, 2)
+    ]
+    assert "no version was approved before" in reasons[0]
+    assert "same" in reasons[1]
