@@ -18,10 +18,10 @@ STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 
 
 @contextlib.contextmanager
-def sheet(path: Path, columns: int, size: tuple[float, float]) -> Iterator[Any]:
-    """Axes side by side to draw on; written as SVG, the same bytes for the same figures, when the block ends."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, columns, figsize=size, layout="constrained")
+def sheet(path: Path, columns: int, size: tuple[float, float], rows: int = 1, **style: Any) -> Iterator[Any]:
+    """Axes side by side, and in rows, to draw on; written as SVG, the same bytes for the same figures, when the block ends."""
+    with plt.rc_context({**STYLE, **style}):
+        figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained")
         try:
             yield axes
             path.parent.mkdir(parents=True, exist_ok=True)
