@@ -80,8 +80,6 @@ module "lake" {
 
 module "registry" {
   source = "../registry"
-
-  environment = var.environment
 }
 
 module "alerts" {

@@ -2,7 +2,7 @@
 # environment's name; kinds of things whose ARN has no name are held to this region.
 
 locals {
-  state_files = "${var.state_bucket_arn}/envs/${var.environment}/*"
+  state_files = "${var.state_bucket_arn}/${var.environment}/*"
 
   state_key_statements = var.state_key_arn == null ? [] : [
     {

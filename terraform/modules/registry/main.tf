@@ -1,4 +1,5 @@
-# Repositories of images and of charts as OCI artifacts. Tags are immutable: what was approved is what runs.
+# Repositories of images and of charts as OCI artifacts. Tags are immutable: what was approved is what runs. Names have no
+# environment, since an image is promoted and not built again: environments that share an account share one registry.
 
 data "aws_caller_identity" "current" {}
 

@@ -1,13 +1,3 @@
-variable "environment" {
-  description = "Environment that the repositories belong to; tags only, since an image is promoted and not built again."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[a-z][a-z0-9]{1,11}$", var.environment))
-    error_message = "environment must be 2 to 12 lower-case letters and digits that begin with a letter, such as dev."
-  }
-}
-
 variable "kept_images" {
   description = "Images that each repository keeps; a cluster may run none older than these."
   type        = number

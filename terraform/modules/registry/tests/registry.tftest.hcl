@@ -12,10 +12,6 @@ override_data {
   values = { account_id = "111111111111" }
 }
 
-variables {
-  environment = "dev"
-}
-
 run "repositories" {
   command = plan
 
@@ -78,11 +74,10 @@ run "readers_and_a_key" {
 run "wrong_values_are_refused" {
   command = plan
   variables {
-    environment        = "Dev_1"
     kept_images        = 1
     untagged_days      = 0
     key_arn            = "alias/images"
     reader_account_ids = ["*"]
   }
-  expect_failures = [var.environment, var.kept_images, var.untagged_days, var.key_arn, var.reader_account_ids]
+  expect_failures = [var.kept_images, var.untagged_days, var.key_arn, var.reader_account_ids]
 }
