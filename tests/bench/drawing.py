@@ -20,7 +20,8 @@ STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 @contextlib.contextmanager
 def sheet(path: Path, columns: int, size: tuple[float, float], rows: int = 1, **style: Any) -> Iterator[Any]:
     """Axes side by side, and in rows, to draw on; written as SVG, the same bytes for the same figures, when the block ends."""
-    with plt.rc_context({**STYLE, **style}):
+    wished: Any = {**STYLE, **style}
+    with plt.rc_context(wished):
         figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained")
         try:
             yield axes
