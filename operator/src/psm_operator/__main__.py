@@ -114,7 +114,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         watching.add(ref)
 
     keeper = MonitoringKeeper(
-        CloudWatchMonitoring(clients.beside(MONITORING_THREADS)),
+        CloudWatchMonitoring(clients.beside(MONITORING_THREADS), clock=clock),
         cluster,
         settings.monitoring,
         wake=wake,

@@ -110,11 +110,7 @@ class Monitoring(Protocol):
         """
 
     async def topic_trouble(self, topic: str, place: Place) -> str:
-        """Why alarms here cannot tell an SNS topic; empty if they can, or if that may not be asked.
-
-        Raises:
-            Retryable: SNS is away.
-        """
+        """Why alarms here cannot tell an SNS topic; empty if they can, or if that may not or cannot be asked."""
 
 
 class MonitoringKeeping(Protocol):

@@ -13,6 +13,7 @@ from typing import Final
 from psm_operator.adapters.aws import AwsClients
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.cloudwatch import CloudWatchMetrics
+from psm_operator.adapters.cloudwatch_monitoring import CloudWatchMonitoring
 from psm_operator.adapters.roles import RoleNotAssumable
 from psm_operator.adapters.s3 import look_at
 from psm_operator.adapters.s3_trouble import ObjectUrl, Search
@@ -26,12 +27,13 @@ from psm_operator.adapters.trouble import (
     trouble_of,
 )
 from psm_operator.api.conditions import Reason
+from psm_operator.decide.monitoring import Owner, Place
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.metric_polls import Account
-from psm_operator.values import Approval, ArtifactState, GroupRef, MetricQuery, ModelPackage, Snapshot
+from psm_operator.values import Approval, ArtifactState, GroupRef, MetricQuery, ModelPackage, ObjectRef, Snapshot
 
 CHECKS: Final = ("region", "credentials", "role", "endpoint", "group", "package", "bucket", "key", "kms", "evaluation")
-"""In order; CloudWatch comes last, if asked for."""
+"""In order; metrics, and dashboards and alarms, come last, if asked for."""
 
 OF_BUCKET: Final = {"region": "bucket", "endpoint": "bucket", "role": "bucket"}
 """What S3's complaints are about -> the check that fails: SageMaker's region, endpoint and role were good."""
@@ -81,13 +83,20 @@ def parser() -> argparse.ArgumentParser:
     preflight.add_argument("--region", required=True, help="spec.registry.region")
     preflight.add_argument("--role-arn", default="", help="spec.registry.roleARN")
     preflight.add_argument("--cloudwatch", action="store_true", help="check that metrics can be read, too")
+    preflight.add_argument(
+        "--dashboards",
+        metavar="PREFIX",
+        default="",
+        help="check that dashboards and alarms called PREFIX-… can be looked at, too",
+    )
     return top
 
 
 async def run(options: argparse.Namespace, clients: AwsClients) -> int:
     """Make every check and print its line; returns the exit code."""
     group = GroupRef(options.group, options.region, options.role_arn)
-    lines = await Preflight(clients, group, with_cloudwatch=options.cloudwatch).lines()
+    checks = Preflight(clients, group, with_cloudwatch=options.cloudwatch, dashboards=options.dashboards)
+    lines = await checks.lines()
     for line in lines:
         print(line)  # noqa: T201  # a command's output
     return int(any(line.outcome is Outcome.FAILED for line in lines))
@@ -96,10 +105,11 @@ async def run(options: argparse.Namespace, clients: AwsClients) -> int:
 class Preflight:
     """The checks of one group."""
 
-    def __init__(self, clients: AwsClients, group: GroupRef, *, with_cloudwatch: bool) -> None:
+    def __init__(self, clients: AwsClients, group: GroupRef, *, with_cloudwatch: bool, dashboards: str = "") -> None:
         self._clients = clients
         self._group = group
         self._with_cloudwatch = with_cloudwatch
+        self._dashboards = dashboards
         self._told: dict[str, str] = {}
 
     async def lines(self) -> list[Line]:
@@ -111,9 +121,9 @@ class Preflight:
             if failed.check not in checks:
                 checks.insert(len([check for check in checks if check in self._told]), failed.check)
             return list(self._until(checks, failed))
-        if self._with_cloudwatch:
-            return [*self._until(checks, None), await self._cloudwatch()]
-        return list(self._until(checks, None))
+        found = list(self._until(checks, None))
+        found += [await self._cloudwatch()] if self._with_cloudwatch else []
+        return found + ([await self._monitoring()] if self._dashboards else [])
 
     def _until(self, checks: list[str], failed: CheckFailedError | None) -> Iterator[Line]:
         is_over = False
@@ -205,3 +215,12 @@ class Preflight:
         read = await CloudWatchMetrics(self._clients, clock=SystemClock()).read(account, frozenset({PROBE}))
         error = read.by_query[PROBE].error
         return Line("cloudwatch", Outcome.FAILED if error else Outcome.OK, error or "metrics can be read")
+
+    async def _monitoring(self) -> Line:
+        """Looking needs no model; whether putting is allowed shows only when something is put."""
+        owner = Owner(ObjectRef("preflight", "preflight"), "", self._dashboards)
+        try:
+            await CloudWatchMonitoring(self._clients, clock=SystemClock()).find(owner, Place(self._group.region))
+        except Retryable as err:
+            return Line("dashboards", Outcome.FAILED, str(err))
+        return Line("dashboards", Outcome.OK, f"dashboards and alarms called {self._dashboards}-… can be looked at")

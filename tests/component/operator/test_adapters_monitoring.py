@@ -11,6 +11,7 @@ from cloudwatch_story import DEFAULTS, REF, TOPIC, spec, story, told
 from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients
 from psm_operator.adapters.cloudwatch_monitoring import CloudWatchMonitoring
+from psm_operator.adapters.memory import MemoryClock
 from psm_operator.adapters.memory_monitoring import MemoryMonitoring
 from psm_operator.api.conditions import Reason
 from psm_operator.decide.monitoring import Place, PutAlarm, Wanted, steps, wanted_monitoring
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 REGION = "ap-southeast-1"
 HERE = Place(REGION)
 WANTED = told()
+CLOCK = MemoryClock()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def lab(request: pytest.FixtureRequest) -> Lab:
     clients.client("sns", REGION).create_topic(Name=TOPIC.rpartition(":")[2])
     cloudwatch = clients.client("cloudwatch", REGION)
     return Lab(
-        CloudWatchMonitoring(clients),
+        CloudWatchMonitoring(clients, clock=MemoryClock()),
         lambda alarm: cloudwatch.put_metric_alarm(**alarm),
         lambda name: cloudwatch.delete_alarms(AlarmNames=[name]),
         lambda name, body: cloudwatch.put_dashboard(DashboardName=name, DashboardBody=body),
@@ -156,7 +158,7 @@ async def test_a_topic_that_does_not_exist_is_named(lab: Lab) -> None:
 
 @pytest.fixture
 def real(account: AwsClients, registry: EmulatorControl) -> tuple[CloudWatchMonitoring, EmulatorControl]:
-    return CloudWatchMonitoring(account), registry
+    return CloudWatchMonitoring(account, clock=CLOCK), registry
 
 
 async def test_a_look_at_what_is_as_it_was_costs_two_calls(lab: Lab, registry: EmulatorControl) -> None:
@@ -212,6 +214,25 @@ async def test_who_may_not_look_at_the_topic_is_not_told_anything(
     """CloudWatch may tell it all the same."""
     port, emulator = real
     emulator.set_faults(refused={"GetTopicAttributes": "AuthorizationError"})
+    assert await port.topic_trouble(TOPIC, HERE) == ""
+
+
+async def test_a_topic_is_asked_about_once_for_all_models_and_sns_may_be_out_of_reach(
+    real: tuple[CloudWatchMonitoring, EmulatorControl], account: AwsClients
+) -> None:
+    """A subnet without a way to SNS costs one vain connection in ten minutes; a missing topic is asked about each minute."""
+    port, emulator = real
+    emulator.set_faults(outage=True)
+    for _ in range(3):
+        assert await port.topic_trouble(TOPIC, HERE) == ""
+    emulator.set_faults()
+    assert emulator.calls()["GetTopicAttributes"] == 1
+    CLOCK.advance(601)
+    for _ in range(2):
+        assert "does not exist" in await port.topic_trouble(TOPIC, HERE)
+    assert emulator.calls()["GetTopicAttributes"] == 2
+    account.client("sns", REGION).create_topic(Name=TOPIC.rpartition(":")[2])
+    CLOCK.advance(61)
     assert await port.topic_trouble(TOPIC, HERE) == ""
 
 

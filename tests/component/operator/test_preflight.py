@@ -247,3 +247,15 @@ async def test_a_key_that_may_not_be_used_fails_the_line_of_kms(lab: Lab, capsys
     assert (code, lines["bucket"][0], lines["key"][0], lines["evaluation"][0]) == (1, "ok", "ok", "skipped")
     assert lines["kms"][0] == "failed"
     assert f"allow kms:Decrypt on KMS key {key}" in lines["kms"][1]
+
+
+async def test_dashboards_are_looked_at_if_asked_for(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a model that asks for them needs these rights."""
+    code, lines = await checked(lab, capsys, "--dashboards", "mlops-dev")
+    assert (code, lines["dashboards"][0]) == (0, "ok")
+    lab.registry.set_faults(refused={"DescribeAlarms": "AccessDenied"})
+    code, lines = await checked(lab, capsys, "--dashboards", "mlops-dev")
+    assert (code, lines["evaluation"][0], lines["dashboards"][0]) == (1, "ok", "failed")
+    assert "allow cloudwatch:DescribeAlarms" in lines["dashboards"][1]
+    code, lines = await checked(lab, capsys)
+    assert (code, "dashboards" in lines) == (0, False)

@@ -5,6 +5,7 @@ costs two calls. Always the operator's own credentials, never a role of a model:
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from psm_operator.adapters.arn import Arn
@@ -25,6 +26,7 @@ from psm_operator.decide.monitoring import (
     TagAlarm,
 )
 from psm_operator.errors import Retryable
+from psm_operator.ports import Clock
 
 T = TypeVar("T")
 
@@ -33,6 +35,11 @@ PAGE: Final = 100
 
 THROTTLED_S: Final = 30.0
 """How long to wait at least when asked to slow down; the SDK has waited and tried again already."""
+
+TOPIC_KNOWN: Final = timedelta(minutes=10)
+TOPIC_MISSING: Final = timedelta(minutes=1)
+"""For how long an answer about a topic holds, for all its models: SNS may have no way to it at all (no VPC endpoint), and
+then every question costs the time that its connection is waited for."""
 
 REMEMBERED: Final = 20_000
 """Alarms whose tags are remembered: of four thousand models."""
@@ -45,8 +52,10 @@ class CloudWatchMonitoring:
         clients: of its own threads, so that reads of the registry never wait for it.
     """
 
-    def __init__(self, clients: AwsClients) -> None:
+    def __init__(self, clients: AwsClients, *, clock: Clock) -> None:
         self._clients = clients
+        self._clock = clock
+        self._topics: dict[tuple[str, Place], tuple[datetime, str]] = {}
         self._tags: dict[tuple[str, Any], Mapping[str, str]] = {}
 
     async def find(self, owner: Owner, place: Place) -> Found:
@@ -87,45 +96,32 @@ class CloudWatchMonitoring:
                 await self._call(place, lambda client: _delete_dashboard(client, name), "cloudwatch:DeleteDashboards")
 
     async def topic_trouble(self, topic: str, place: Place) -> str:
-        """GetTopicAttributes; who may not ask is not told anything, for CloudWatch may tell it all the same."""
+        """GetTopicAttributes; that it may not or cannot be asked is no trouble: CloudWatch may tell it all the same."""
         arn = Arn.parse(topic)
-        here = place.region
-        if arn is None or arn.region != here:
-            return f"topic {topic} is not in region {here}, where the alarms are; name one of that region"
+        if arn is None or arn.region != place.region:
+            return f"topic {topic} is not in region {place.region}, where the alarms are; name one of that region"
+        now = self._clock.now()
+        until, known = self._topics.get((topic, place), (now, ""))
+        if now < until:
+            return known
+        is_missing = await self._clients.call(lambda: self._is_missing(topic, place))
+        told = f"topic {topic} does not exist; create it or correct spec.monitoring.cloudWatch.snsTopicARN"
+        answer = told if is_missing else ""
+        self._topics[topic, place] = (now + (TOPIC_MISSING if is_missing else TOPIC_KNOWN), answer)
+        return answer
+
+    def _is_missing(self, topic: str, place: Place) -> bool:
         try:
-            await self._clients.call(lambda: self._clients.client("sns", here).get_topic_attributes(TopicArn=topic))
+            self._clients.client("sns", place.region).get_topic_attributes(TopicArn=topic)
         except AWS_ERRORS as err:
-            match trouble_of(err):
-                case Trouble.MISSING:
-                    return f"topic {topic} does not exist; create it or correct spec.monitoring.cloudWatch.snsTopicARN"
-                case Trouble.DENIED | Trouble.REFUSED:
-                    return ""
-                case Trouble.THROTTLED | Trouble.AWAY:
-                    raise self._translated(err, place, "SNS", "sns:GetTopicAttributes") from err
-        return ""
+            return trouble_of(err) is Trouble.MISSING
+        return False
 
     async def _call(self, place: Place, function: Callable[[Any], T], needs: str) -> T:
         try:
             return await self._clients.call(lambda: function(self._clients.client("cloudwatch", place.region)))
         except AWS_ERRORS as err:
-            raise self._translated(err, place, "CloudWatch", needs) from err
-
-    def _translated(self, err: Exception, place: Place, service: str, needs: str) -> Retryable:
-        reason, advice, wait_s = Reason.MONITORING_UNAVAILABLE, "", None
-        match trouble_of(err):
-            case Trouble.DENIED:
-                reason = Reason.ACCESS_DENIED
-                advice = denial_advice(err, needs).replace(", or to the role that spec.registry.roleARN names", "")
-            case Trouble.THROTTLED:
-                advice, wait_s = f"{service} asks to slow down; it is tried again by itself", THROTTLED_S
-            case Trouble.REFUSED:
-                reason = Reason.MONITORING_REFUSED
-                is_full = code_of(err).startswith("LimitExceeded")
-                advice = "raise the account's quota" if is_full else "correct spec.monitoring.cloudWatch"
-            case Trouble.MISSING | Trouble.AWAY:
-                advice = network_advice(err, place.region)
-        message = f"{service} in {place.region} could not be used ({code_of(err)}): {err}; {advice}"
-        return Retryable(message, reason=reason, retry_after_s=wait_s)
+            raise _translated(err, place, needs) from err
 
     def _tags_of(self, client: Any, row: Mapping[str, Any]) -> Mapping[str, str]:
         key = (row["AlarmArn"], row.get("AlarmConfigurationUpdatedTimestamp"))
@@ -144,6 +140,24 @@ class CloudWatchMonitoring:
         for row in client.describe_alarms(AlarmNames=[name]).get("MetricAlarms") or []:
             client.tag_resource(ResourceARN=row["AlarmArn"], Tags=_listed(tags))
             self._tags.pop((row["AlarmArn"], row.get("AlarmConfigurationUpdatedTimestamp")), None)
+
+
+def _translated(err: Exception, place: Place, needs: str) -> Retryable:
+    reason, advice, wait_s = Reason.MONITORING_UNAVAILABLE, "", None
+    match trouble_of(err):
+        case Trouble.DENIED:
+            reason = Reason.ACCESS_DENIED
+            advice = denial_advice(err, needs).replace(", or to the role that spec.registry.roleARN names", "")
+        case Trouble.THROTTLED:
+            advice, wait_s = "CloudWatch asks to slow down; it is tried again by itself", THROTTLED_S
+        case Trouble.REFUSED:
+            reason = Reason.MONITORING_REFUSED
+            is_full = code_of(err).startswith("LimitExceeded")
+            advice = "raise the account's quota" if is_full else "correct spec.monitoring.cloudWatch"
+        case Trouble.MISSING | Trouble.AWAY:
+            advice = network_advice(err, place.region)
+    message = f"CloudWatch in {place.region} could not be used ({code_of(err)}): {err}; {advice}"
+    return Retryable(message, reason=reason, retry_after_s=wait_s)
 
 
 def _listed(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) 
     found = [_of_history(entry, status) for entry in status.history if _is_fresh(seen, entry.at)]
     for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
         found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
-    found += _of_monitoring(status)
+    found += _of_monitoring(seen, status)
     return tuple(found + _of_repairs(seen, status, actions))
 
 
@@ -80,11 +80,12 @@ def _of_stall(seen: Observation, status: ModelStatus) -> list[Event]:
     return []
 
 
-def _of_monitoring(status: ModelStatus) -> list[Event]:
+def _of_monitoring(seen: Observation, status: ModelStatus) -> list[Event]:
+    is_of_it = (c for c in status.conditions if c.type is ConditionType.MONITORING_READY)
     return [
         monitoring_event(condition.reason, condition.message)
-        for condition in status.conditions
-        if condition.type is ConditionType.MONITORING_READY and condition.status is ConditionStatus.FALSE
+        for condition in is_of_it
+        if condition.status is ConditionStatus.FALSE and _is_fresh(seen, condition.last_transition_time)
     ]
 
 

@@ -134,7 +134,7 @@ def await_command(session: Session, name: str, version: int, timeout: float) -> 
     r"""Return once every replica serves a version; fail as soon as it cannot come true any more.
 
     For pipelines: nothing is written. It fails when the version is rejected, overtaken by a newer one, or kept out by
-    a pin, and when the model is suspended or stalled.
+    a pin, and when the model is suspended. A stall may be from before the approval, so it is waited out.
 
     \b
     Examples:

@@ -50,7 +50,8 @@ def wait_for_version(session: Session, name: str, version: int, limit_s: float) 
     rejection = rejection_of(model, version)
     if rejection is not None:
         raise PluginError(f"version {version} of {name} was rejected: {rejection['message']}")
-    wait(session, model, Wish(patch={}, done="", target=version, version=version), limit_s)
+    wish = Wish(patch={}, done="", target=version, version=version, is_from_registry=True)
+    wait(session, model, wish, limit_s)
 
 
 def wait(session: Session, model: Manifest, wish: Wish, limit_s: float) -> None:
@@ -168,6 +169,6 @@ def _judge_version(written: Manifest, seen: Manifest, wish: Wish) -> str:
     if version_in(seen, "current") == version and is_ready and not is_moving:
         return f"serves version {version}"
     stall = condition(seen, "Stalled")
-    if stall.get("status") == "True":
+    if stall.get("status") == "True" and not wish.is_from_registry:
         raise PluginError(f"{name_of(seen)} is stalled: {stall['message']}")
     return ""

@@ -32,6 +32,7 @@ class Wish:
         rollback: the rollback annotation's text, if it is one.
         version: the version that the wish is about.
         warnings: what a person should know all the same.
+        is_from_registry: an approval asks for it: the operator may not have looked since, so a stall is no verdict.
     """
 
     patch: Manifest
@@ -40,6 +41,7 @@ class Wish:
     rollback: str = ""
     version: int | None = None
     warnings: tuple[str, ...] = field(default=())
+    is_from_registry: bool = False
 
 
 def rollback(model: Manifest, to: int | None, now: datetime) -> Wish:
