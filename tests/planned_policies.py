@@ -11,6 +11,17 @@ from typing import Any, Final
 from psm_cloud.terraform import Terraform
 
 MODULES: Final = Path(__file__).parent.parent / "terraform/modules"
+RUNS: Final = {
+    "iam": "roles",
+    "lake": "buckets",
+    "events": "schedules",
+    "audit": "trail",
+    "secrets": "secrets",
+    "cluster": "roles_of_pods_are_narrow",
+    "network": "as_an_environment_wants_it",
+}
+"""Module -> the run of its tests whose plan is asked."""
+
 DOCUMENTS: Final = ("policy", "assume_role_policy")
 """Attributes that hold a policy."""
 

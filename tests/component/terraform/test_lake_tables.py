@@ -1,15 +1,12 @@
 """The tables of Athena have the columns that training writes, and a nightly job is asked for as training asks for jobs."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
-from planned_policies import Planned, planned_by
+from planned_policies import Planned
 
-from psm_cloud.offline import offline
-from psm_cloud.settings import read_settings
-from psm_cloud.terraform import Terraform
 from psm_training.lake.schema import GOLD_TYPES, PARTITION, SILVER_TYPES
 from psm_training.sagemaker.observed import RUN_OBJECTIVE_S
 from psm_training.sagemaker.order import OF_DATA
@@ -20,12 +17,6 @@ pytestmark = [pytest.mark.component, pytest.mark.xdist_group("terraform-policies
 
 ATHENA: Final = {"BIGINT": "bigint", "DOUBLE": "double", "VARCHAR": "string"}
 EXECUTION: Final = "<aws.scheduler.execution-id>"
-
-
-@pytest.fixture(scope="module")
-def planned() -> Iterator[Mapping[str, Planned]]:
-    with offline(Terraform.found(read_settings())) as terraform:
-        yield {"lake": planned_by(terraform, "lake", "catalog"), "events": planned_by(terraform, "events", "schedules")}
 
 
 def columns_of(types: Mapping[str, str]) -> dict[str, str]:
