@@ -130,13 +130,13 @@ bench-data: setup ## Raw to gold beside pandas, Polars and DuckDB; formats, S3, 
 .PHONY: terraform-check
 terraform-check: ## Format of every .tf file, and each environment is valid (no account needed)
 	terraform fmt -check -recursive terraform
-	for folder in terraform/envs/*/; do terraform -chdir="$$folder" init -backend=false -input=false -lockfile=readonly && terraform -chdir="$$folder" validate; done
+	for folder in terraform/envs/*/; do terraform -chdir="$$folder" init -backend=false -input=false && terraform -chdir="$$folder" validate; done
 
 # a plan is read-only, and so is the role that makes it for a pull request: it takes no lock
 .PHONY: terraform-plan
 terraform-plan: ## Plan ENV=dev|prod into build/terraform, also as text and JSON (TF_STATE_BUCKET=)
 	mkdir -p build/terraform
-	terraform -chdir=terraform/envs/$(environment) init -input=false -lockfile=readonly -backend-config="bucket=$$TF_STATE_BUCKET"
+	terraform -chdir=terraform/envs/$(environment) init -input=false -backend-config="bucket=$$TF_STATE_BUCKET"
 	terraform -chdir=terraform/envs/$(environment) plan -input=false -lock=false -out="$(CURDIR)"/build/terraform/$(environment).tfplan
 	terraform -chdir=terraform/envs/$(environment) show -no-color "$(CURDIR)"/build/terraform/$(environment).tfplan > build/terraform/$(environment).txt
 	terraform -chdir=terraform/envs/$(environment) show -json "$(CURDIR)"/build/terraform/$(environment).tfplan > build/terraform/$(environment).json
@@ -147,7 +147,7 @@ terraform-summary: ## The plan that `make terraform-plan` left for ENV=dev|prod 
 
 .PHONY: terraform-apply
 terraform-apply: ## Apply the plan that `make terraform-plan` left for ENV=dev|prod; refused when the state has moved on
-	terraform -chdir=terraform/envs/$(environment) init -input=false -lockfile=readonly -backend-config="bucket=$$TF_STATE_BUCKET"
+	terraform -chdir=terraform/envs/$(environment) init -input=false -backend-config="bucket=$$TF_STATE_BUCKET"
 	terraform -chdir=terraform/envs/$(environment) apply -input=false -lock-timeout=5m "$(CURDIR)"/build/terraform/$(environment).tfplan
 
 .PHONY: cost
@@ -205,7 +205,7 @@ model-deployed: setup ## Return once the cluster serves a version (MODEL=, NAMES
 
 .PHONY: model-smoke
 model-smoke: setup ## Ask the serving model what its archive says it must answer (URL=, VERSION=)
-	$(RUN) psm-train smoke --url "$$URL" --version $(version) $(group) $${URL_HOST:+--host "$$URL_HOST"}
+	$(RUN) psm-train smoke --url "$$URL" --version $(version) $(group) $${URL_HOST:+--host "$$URL_HOST"} --timeout "$${SMOKE_TIMEOUT:-120}"
 
 .PHONY: model-rollback
 model-rollback: setup ## Go back to the version before, and reject the one that serves (MODEL=, NAMESPACE=)

@@ -22,12 +22,14 @@ class Block:
         name: What is called.
         words: Its plain strings.
         body: Calls in its closure.
+        settings: Assignments in its closure.
         line: Where, from 1.
     """
 
     name: str
     words: tuple[str, ...]
     body: tuple["Block", ...]
+    settings: tuple[tuple[str, str], ...]
     line: int
 
     def walk(self, name: str) -> Iterator["Block"]:
@@ -76,15 +78,25 @@ def _block(call: Node) -> Block:
     name, *arguments = call.named_children
     words: list[str] = []
     body: list[Block] = []
+    settings: list[tuple[str, str]] = []
     for argument in arguments:
         closures = (
             [argument] if argument.type == "closure" else [c for c in argument.named_children if c.type == "closure"]
         )
         for closure in closures:
             body += _blocks(closure)
+            settings += _settings(closure)
         if argument.type != "closure":
             words += [_text(part) for part in _strings(argument)]
-    return Block(_text(name), tuple(words), tuple(body), call.start_point[0] + 1)
+    return Block(_text(name), tuple(words), tuple(body), tuple(settings), call.start_point[0] + 1)
+
+
+def _settings(closure: Node) -> Iterator[tuple[str, str]]:
+    for child in closure.named_children:
+        inner = child.named_children[0] if child.type == "expression_statement" else child
+        if inner.type == "assignment_expression":
+            name, value = inner.named_children
+            yield _text(name), _text(value)
 
 
 def _strings(node: Node) -> Iterator[Node]:

@@ -83,12 +83,15 @@ class Smoke:
     slowest_ms: float
 
 
-def smoke(archive: bytes, served: Served, *, limit_s: float, pause: Callable[[float], None]) -> Smoke:
+def smoke(
+    archive: bytes, served: Served, *, version: int | None = None, limit_s: float, pause: Callable[[float], None]
+) -> Smoke:
     """Returns what was found when the archive's model serves and answers as its manifest says.
 
     Args:
         archive: model.tar.gz.
         served: Where it should serve.
+        version: That must serve it; the same archive may be registered more than once.
         limit_s: Seconds until it must.
         pause: Lets seconds pass.
 
@@ -100,18 +103,19 @@ def smoke(archive: bytes, served: Served, *, limit_s: float, pause: Callable[[fl
     deadline = time.monotonic() + limit_s
     while True:
         try:
-            return _judge(manifest, sha256, served)
+            return _judge(manifest, sha256, version, served)
         except NotYetError as err:
             if time.monotonic() + POLL_S > deadline:
                 raise PipelineError(f"after {limit_s:.0f} s: {err}") from err
         pause(POLL_S)
 
 
-def _judge(manifest: Manifest, sha256: str, served: Served) -> Smoke:
+def _judge(manifest: Manifest, sha256: str, version: int | None, served: Served) -> Smoke:
     model = served.ask("/model")
-    if model["sha256"] != sha256:
+    if model["sha256"] != sha256 or version not in (None, model["version"]):
+        wanted = f"sha256 {sha256[:12]}…" if version is None else f"version {version}, sha256 {sha256[:12]}…"
         raise NotYetError(
-            f"{served.url} serves version {model['version']}, sha256 {model['sha256'][:12]}, not {sha256[:12]}…"
+            f"{served.url} serves version {model['version']}, sha256 {model['sha256'][:12]}…, not {wanted}"
         )
     asked, largest, slowest = 0, 0.0, 0.0
     for path, body, expected in _questions(manifest):

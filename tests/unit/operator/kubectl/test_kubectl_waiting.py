@@ -1,6 +1,7 @@
 """When `--wait` ends: the wish came true, or it cannot any more."""
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,12 @@ async def test_a_pipeline_does_not_wait_for_a_version_that_was_rejected() -> Non
         pytest.raises(PluginError, match="version 2 of uk-grocery was rejected: accuracy"),
     ):
         wait_for_version(session(server.url, []), "uk-grocery", 2, 30.0)
+
+
+async def test_a_pipeline_waits_out_a_stall_from_before_the_approval() -> None:
+    """Such as a group that did not exist until the first version was registered."""
+    model = await model_after(pending)
+    wish = Wish(patch={}, done="", target=1, version=1, is_from_registry=True)
+    assert judge(model, model, wish) == ""
+    with pytest.raises(PluginError, match="is stalled"):
+        judge(model, model, replace(wish, is_from_registry=False))

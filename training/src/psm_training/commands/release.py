@@ -67,4 +67,6 @@ def _smoke(options: argparse.Namespace, settings: Settings) -> Any:
     from psm_training.smoke import Served, smoke  # noqa: PLC0415  # as above
 
     served = Served(options.url, host=options.host)
-    return asdict(smoke(archive_of(options, settings), served, limit_s=options.timeout, pause=time.sleep))
+    version = registry_of(options, settings).find(options.group, options.version).version if options.version else None
+    archive = archive_of(options, settings)
+    return asdict(smoke(archive, served, version=version, limit_s=options.timeout, pause=time.sleep))
