@@ -309,6 +309,48 @@ async def test_status_is_replaced_and_fenced(bench: Bench, ref: ObjectRef) -> No
     assert await bench.port.write_status(ref, {"phase": "Ready"}, version) is None
 
 
+GUARD = "retail.mlops/cloudwatch"
+
+
+async def test_a_finalizer_is_put_on_and_taken_off_and_fenced(bench: Bench, ref: ObjectRef) -> None:
+    """By resourceVersion, beside those of others, without a new generation; the next pass sees it."""
+    model = await bench.create_model(ref)
+    version, generation = model["metadata"]["resourceVersion"], model["metadata"]["generation"]
+    await bench.port.model(ref)
+    await bench.port.guard(ref, ("example.com/theirs", GUARD), version)
+    seen = await bench.port.model(ref)
+    assert seen is not None
+    assert (seen["metadata"]["finalizers"], seen["metadata"]["generation"]) == (
+        ["example.com/theirs", GUARD],
+        generation,
+    )
+    with pytest.raises(Retryable, match="somebody else"):
+        await bench.port.guard(ref, (), version)
+    await bench.port.guard(ref, (), seen["metadata"]["resourceVersion"])
+    seen = await bench.port.model(ref)
+    assert seen is not None
+    assert not seen["metadata"].get("finalizers")
+    await bench.delete_model(ref)
+    await bench.port.guard(ref, (GUARD,), version)  # gone already
+
+
+async def test_a_deleted_model_stays_until_its_last_finalizer_goes(bench: Bench, ref: ObjectRef) -> None:
+    """And takes no new one."""
+    model = await bench.create_model(ref)
+    await bench.port.guard(ref, (GUARD,), model["metadata"]["resourceVersion"])
+    await bench.delete_model(ref)
+    going = await bench.port.lookup(MODEL.api_version, MODEL.kind, ref)
+    assert going is not None
+    assert "deletionTimestamp" in going["metadata"]
+    version = going["metadata"]["resourceVersion"]
+    with pytest.raises(Stalled):
+        await bench.port.guard(ref, (GUARD, "retail.mlops/another"), version)
+    written = await bench.port.write_status(ref, {"message": "waiting for AWS"}, version)
+    assert written is not None
+    await bench.port.guard(ref, (), written["metadata"]["resourceVersion"])
+    assert await bench.port.model(ref) is None
+
+
 async def test_one_event_per_key(bench: Bench, ref: ObjectRef) -> None:
     """Recording again after a crash makes no second Event."""
     model = await bench.create_model(ref)

@@ -120,15 +120,10 @@ class KubernetesCluster:
             {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
             {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
         ]
+        path, query = MODEL.path(ref.namespace, ref.name), {"fieldManager": FIELD_MANAGER}
         self._fence()
         try:
-            await self._api.send(
-                "PATCH",
-                MODEL.path(ref.namespace, ref.name),
-                query={"fieldManager": FIELD_MANAGER},
-                body=patch,
-                content_type=JSON_PATCH,
-            )
+            live = await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
         except Refusal as err:
             if err.status == HTTPStatus.CONFLICT:
                 raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
@@ -138,6 +133,12 @@ class KubernetesCluster:
                 raise Retryable(message, reason=Reason.ACCESS_DENIED) from err
             if err.status != HTTPStatus.NOT_FOUND:
                 raise _refused_write(MODEL, ref, err) from err
+            return
+        metadata = live["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self._cache.drop(MODEL, ref.namespace, ref.name, metadata["uid"])
+        else:
+            self._cache.put(MODEL, live)
 
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
         """Record a Kubernetes Event, once per key."""
