@@ -75,6 +75,10 @@ test-faults: setup ## Every fault of docs/faults.md, counted in build/faults.jso
 test-spark: setup ## The lake's expressions run by Spark (needs Java 17 or later; brings pyspark, 400 MB)
 	$(RUN) --with 'pyspark==4.0.5' pytest tests/component/training/test_training_spark.py
 
+.PHONY: test-terraform
+test-terraform: setup ## The account: each module, each environment's plan, tflint, checkov, policies, an apply to the emulator (part of `make test`)
+	$(RUN) pytest -n $(WORKERS) --dist loadgroup tests/component/terraform
+
 .PHONY: test-training-image
 test-training-image: setup ## The training container's contract in the built image itself (root; builds it first, minutes)
 	PYTHONPATH=tests $(RUN) pytest -p training_image tests/component/training/test_training_container.py

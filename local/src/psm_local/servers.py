@@ -1,7 +1,8 @@
 """The AWS stand-ins alone, without Kubernetes: for tests of the operator's and the predictor's AWS sides."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from psm_local.aws import S3_PORTS, AwsEndpoints, emulator_process, s3_cleanup, s3_port, s3_process
 from psm_local.ports import free_ports
@@ -14,11 +15,16 @@ _ADDRESS = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def start_emulator(name: str, *, say: Say = print) -> Iterator[str]:
-    """Run the registry emulator on a free port for the length of a `with` block; yield its URL."""
+def start_emulator(name: str, *, environment: Mapping[str, str] | None = None, say: Say = print) -> Iterator[str]:
+    """Run the registry emulator on a free port for the length of a `with` block; yield its URL.
+
+    `environment` are moto's own settings, such as MOTO_IAM_LOAD_MANAGED_POLICIES.
+    """
     run_dir = instance.new_run_dir(read_settings().run_dir / name, name)
     [port] = free_ports(1)
-    handle = instance.start(run_dir, Plan(name, (emulator_process(_ADDRESS, port),)), attached=True, say=say)
+    process = emulator_process(_ADDRESS, port)
+    process = replace(process, env={**process.env, **(environment or {})})
+    handle = instance.start(run_dir, Plan(name, (process,)), attached=True, say=say)
     try:
         yield f"http://{_ADDRESS}:{port}"
     finally:

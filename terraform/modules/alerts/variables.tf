@@ -89,7 +89,7 @@ variable "request_metrics" {
 }
 
 variable "training_pipeline" {
-  description = "Name of the SageMaker pipeline whose duration is shown, as psm-train deploys it."
+  description = "Name of the SageMaker pipeline whose duration is shown, which psm-train pipeline makes."
   type        = string
   default     = "psm-training"
 
