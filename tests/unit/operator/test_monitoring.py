@@ -271,3 +271,39 @@ def test_tags_of_the_settings_never_hide_whose_an_alarm_is(world: World) -> None
     assert isinstance(wanted, Wanted)
     assert (wanted.tags["Project"], wanted.tags[OWNER_TAG], wanted.tags[MANAGED_BY_TAG]) == ("x", "uid", "psm-operator")
     assert wanted.place == Place("ap-southeast-1")
+
+
+class ProcessKilledError(Exception):
+    """The process was killed at this call."""
+
+
+@pytest.mark.parametrize("before", [asked(), {}], ids=["while it is made", "while it is given up"])
+async def test_killed_at_any_call_and_deleted_before_the_next_start_nothing_is_left(before: dict[str, Any]) -> None:
+    """The worst moment: the model goes while no operator runs."""
+    survived = 0
+    for calls in range(60):
+        world = World()
+        world.cloudwatch.topics.add(TOPIC)
+        world.register()
+        await world.serve(**({} if before else asked()))
+        left = [calls]
+
+        def count_down(_: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise ProcessKilledError
+
+        world.create(**before)
+        world.cluster.before_call = world.cloudwatch.before_call = count_down
+        try:
+            await world.once()
+            survived += 1
+        except ProcessKilledError:
+            pass
+        world.cluster.before_call = world.cloudwatch.before_call = lambda _: None
+        world.cluster.remove(KIND, REF)
+        world.restart()
+        await world.converge()
+        assert world.cloudwatch.is_empty, f"killed at call {calls}"
+        assert world.cluster.get(KIND, REF) is None
+    assert 0 < survived < 60, "some calls are the last, and some were not reached"
