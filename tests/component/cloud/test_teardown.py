@@ -149,7 +149,7 @@ def test_the_command_deletes_with_yes_and_says_what_stays(at: Planted, capsys: p
     told = capsys.readouterr().out
     assert without_kept(inventory(at)) == at.ids["before"]
     assert "keeps the audit trail" in told
-    assert "named like ours but has no tags" in told
+    assert "named like ours but lacks our tags" in told
     assert "left: arn:aws:s3:::mlops-dev-lake-123456789012\n" in told
     assert "left: repository mlops/dev/api\n" in told
     assert "(goes on 20" in told

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -107,6 +108,18 @@ def test_spot_of_several_types_is_priced_as_the_dearest() -> None:
     assert usd_of(bill, "nodes spot") == hours * PRICES["ec2.m5.large.hour"] * PRICES["ec2.spot_share"]
 
 
+def test_a_node_has_the_disk_of_its_own_launch_template() -> None:
+    def template(name: str, size: int) -> dict[str, Any]:
+        disks = [{"ebs": [{"volume_size": size}]}]
+        return resource(f'aws_launch_template.node["{name}"]', block_device_mappings=disks)
+
+    nodes = group("api", size=2)
+    del nodes["values"]["disk_size"]
+    bill = price(planned(plan_json(nodes, template("api", 30), template("batch", 500))), PRICES, PROD)
+    hours = 2 * 730 + PROD["autoscaled_node_hours"]
+    assert usd_of(bill, "root volumes") == 30 * hours / 730 * PRICES["ebs.gp3_gb_month"]
+
+
 def test_a_log_group_without_retention_costs_more_than_one_with() -> None:
     kept = resource("aws_cloudwatch_log_group.a", name="/x/application", retention_in_days=7)
     for_ever = resource("aws_cloudwatch_log_group.a", name="/x/application", retention_in_days=0)
@@ -159,7 +172,8 @@ class TestSchedules:
         off = resource(
             "aws_scheduler_schedule.off", schedule_expression="cron(0 0 ? * 1-7 *)", target=[{"input": call}]
         )
-        plan = world(off)
+        text = resource("aws_scheduler_schedule.text", schedule_expression="rate(1 day)", target=[{"input": "<id>"}])
+        plan = world(off, text)
         assert average_nodes(plan.of("aws_eks_node_group")[0], plan) == 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Price, print, write; the exit code says whether every limit is kept."""
     prices = load_prices()
-    priced = {name: priced_plan(name, plan, prices) for name, plan in _plans(given)}
+    priced = {name: priced_plan(name, plan, prices) for name, plan in _plans(given).items()}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     content = {name: document(bill, saved, prices) for name, (bill, saved) in priced.items()}
     given.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -80,17 +80,15 @@ def with_tables(page: str, priced: Mapping[str, Priced]) -> str:
     return page
 
 
-def _plans(given: argparse.Namespace) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _plans(given: argparse.Namespace) -> dict[str, Mapping[str, Any]]:
     if given.plan:
         if given.env == "all":
             message = "say with --env whose plan this is"
             raise CloudError(message)
-        yield given.env, json.loads(given.plan.read_text(encoding="utf-8"))
-        return
+        return {given.env: json.loads(given.plan.read_text(encoding="utf-8"))}
     names: Iterable[str] = ENVIRONMENTS if given.env == "all" else (given.env,)
     with offline(Terraform.found(read_settings())) as terraform:
-        for name in names:
-            yield name, offline_plan(terraform, given.tree, name)
+        return {name: offline_plan(terraform, given.tree, name) for name in names}
 
 
 def _tell(bill: Bill, saved: Iterable[Effect], prices: Prices, *, everything: bool) -> None:

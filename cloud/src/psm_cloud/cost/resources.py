@@ -1,5 +1,6 @@
 """The resources of a Terraform plan, as far as their price asks for them. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,12 @@ class Planned:
     def of(self, *types: str) -> tuple[Resource, ...]:
         """Return the resources of these types."""
         return tuple(found for found in self.resources if found.type in types)
+
+
+def key_of(address: str) -> str:
+    """Return the key of a resource with `for_each`, else nothing."""
+    found = re.search(r'\["([^"]+)"\]$', address)
+    return found.group(1) if found else ""
 
 
 def planned(plan: Mapping[str, Any]) -> Planned:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from psm_cloud.cost.resources import Planned, Resource
+from psm_cloud.cost.resources import Planned, Resource, key_of
 from psm_cloud.errors import CloudError
 
 DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -46,24 +46,22 @@ def average(desired: int, changes: Iterable[Change]) -> Decimal:
 
 def schedules_of(group: Resource, plan: Planned) -> Iterator[Resource]:
     """Yield the schedules whose address, or whose call, names the group's key or name."""
-    names = {str(group.values.get("node_group_name") or ""), _key(group.address)} - {""}
+    names = {str(group.values.get("node_group_name") or ""), key_of(group.address)} - {""}
     for found in plan.of("aws_autoscaling_schedule", "aws_scheduler_schedule"):
-        words = set(re.findall(r"[\w-]+", _key(found.address))) | set(_key(found.address).split("-"))
+        words = set(re.findall(r"[\w-]+", key_of(found.address))) | set(key_of(found.address).split("-"))
         called = _call(found).get("NodegroupName")
         if called in names or names & words:
             yield found
 
 
-def _key(address: str) -> str:
-    found = re.search(r'\["([^"]+)"\]$', address)
-    return found.group(1) if found else ""
-
-
 def _call(schedule: Resource) -> Mapping[str, Any]:
     for target in schedule.values.get("target") or ():
-        if text := target.get("input"):
-            read = json.loads(text)
-            return read if isinstance(read, dict) else {}
+        try:
+            read = json.loads(target.get("input") or "{}")
+        except ValueError:
+            continue  # an input of another kind of target, which changes no group
+        if isinstance(read, dict):
+            return read
     return {}
 
 

@@ -1,5 +1,6 @@
 """What is deleted, in which order, and what is not, with the reason. Pure."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -106,8 +107,8 @@ def _of_others(found: Found, scope: Scope, _: Keep) -> str | None:
         return None
     if found.kind is Kind.ALARM and scope.is_of_a_model(found.name, found.tags):
         return None
-    ours_by_name = scope.name in found.name and not found.tags
-    return "is named like ours but has no tags: look at it and delete it by hand" if ours_by_name else ""
+    ours_by_name = scope.name in re.findall(r"mlops-[a-z0-9]+", found.name) and "Project" not in found.tags
+    return "is named like ours but lacks our tags: look at it and delete it by hand" if ours_by_name else ""
 
 
 def _state(found: Found, scope: Scope, keep: Keep) -> str | None:

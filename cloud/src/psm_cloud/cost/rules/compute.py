@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psm_cloud.cost.bill import HOURS, Facts, Line
 from psm_cloud.cost.prices import Prices
-from psm_cloud.cost.resources import Resource
+from psm_cloud.cost.resources import Resource, key_of
 from psm_cloud.cost.schedules import average_nodes
 from psm_cloud.errors import CloudError
 
@@ -55,12 +55,14 @@ def _spot_hour(kind: str, prices: Prices) -> Decimal:
 
 
 def disk_gb(group: Resource, facts: Facts) -> Decimal:
-    """Return a node's disk: of the group, else of a launch template, else EKS' default."""
+    """Return a node's disk: of the group, else of the launch template with its key or the only one, else EKS' default."""
     if size := group.values.get("disk_size"):
         return Decimal(size)
+    templates = facts.plan.of("aws_launch_template")
+    own = [one for one in templates if key_of(one.address) == key_of(group.address)] or templates
     sizes = [
         Decimal(disk["volume_size"])
-        for template in facts.plan.of("aws_launch_template")
+        for template in own
         for mapping in template.values.get("block_device_mappings") or ()
         for disk in mapping.get("ebs") or ()
         if disk.get("volume_size")

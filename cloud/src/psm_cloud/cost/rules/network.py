@@ -1,11 +1,10 @@
 """Endpoints, gateways, addresses."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from psm_cloud.cost.bill import HOURS, Facts, Line
-from psm_cloud.cost.resources import Resource
+from psm_cloud.cost.resources import Resource, key_of
 from psm_cloud.errors import CloudError
 
 GROUP: Final = "network"
@@ -23,9 +22,8 @@ def zones(endpoint: Resource, facts: Facts) -> int:
     if subnets:
         return len(subnets)
     arguments = facts.plan.arguments
-    service = re.search(r'\["([^"]+)"\]$', endpoint.address)
     special = arguments.get("endpoint_az_overrides") or {}
-    told = special.get(service.group(1) if service else "", arguments.get("endpoint_az_count"))
+    told = special.get(key_of(endpoint.address), arguments.get("endpoint_az_count"))
     if told is None:
         message = f"the plan does not say in how many zones {endpoint.address} stands: give endpoint_az_count"
         raise CloudError(message)

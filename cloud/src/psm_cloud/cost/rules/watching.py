@@ -16,6 +16,7 @@ FOREVER_DAYS: Final = Decimal(117 * 7)
 LOGS: Final = (
     ("flow", "flow_log_gb"),
     ("/application", "pod_log_gb"),
+    ("/predictor", "predictor_metrics_gb"),
     ("/performance", "performance_log_gb"),
     ("/dataplane", "node_log_gb"),
     ("/host", "node_log_gb"),
