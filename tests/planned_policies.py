@@ -71,7 +71,7 @@ def planned_by(terraform: Terraform, module: str, run: str) -> Planned:
         _keep(copy / f"tests/{module}.tftest.hcl", run)
         root = terraform.at(copy)
         try:
-            said = root.init(backend=False).test("-json", "-verbose")
+            said = root.init(backend=False).test("-json", "-verbose", f"-filter=tests/{module}.tftest.hcl")
         finally:
             root.forget()
     (event,) = (json.loads(line) for line in said.splitlines() if '"type":"test_plan"' in line)

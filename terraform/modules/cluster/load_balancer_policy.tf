@@ -30,7 +30,6 @@ locals {
           "ec2:DescribeSubnets",
           "ec2:DescribeTags",
           "ec2:DescribeVpcs",
-          "ec2:GetSecurityGroupsForVpc",
           "elasticloadbalancing:DescribeCapacityReservation",
           "elasticloadbalancing:DescribeListenerAttributes",
           "elasticloadbalancing:DescribeListenerCertificates",
@@ -45,6 +44,12 @@ locals {
           "elasticloadbalancing:DescribeTargetHealth",
         ]
         Resource = "*" # none of these knows resources
+      },
+      {
+        Sid      = "LookAtGroups"
+        Effect   = "Allow"
+        Action   = "ec2:GetSecurityGroupsForVpc"
+        Resource = "arn:${local.partition}:ec2:${local.region}:${local.account}:vpc/*" # its ID is not known before the VPC
       },
       {
         Sid       = "Make"
@@ -103,7 +108,6 @@ locals {
         Action = [
           "elasticloadbalancing:AddListenerCertificates",
           "elasticloadbalancing:AddTags",
-          "elasticloadbalancing:CreateListener",
           "elasticloadbalancing:CreateRule",
           "elasticloadbalancing:DeleteListener",
           "elasticloadbalancing:DeleteRule",

@@ -24,6 +24,7 @@ locals {
   cluster_trust = jsonencode({
     Version = "2012-10-17"
     Statement = [{
+      Sid       = "ControlPlaneOfTheCluster"
       Effect    = "Allow"
       Principal = { Service = "eks.amazonaws.com" }
       Action    = "sts:AssumeRole"

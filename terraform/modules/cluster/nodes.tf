@@ -4,6 +4,7 @@ locals {
   node_trust = jsonencode({
     Version = "2012-10-17"
     Statement = [{
+      Sid       = "MachinesOfTheAccount"
       Effect    = "Allow"
       Principal = { Service = "ec2.amazonaws.com" }
       Action    = "sts:AssumeRole"

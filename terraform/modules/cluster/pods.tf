@@ -53,6 +53,7 @@ locals {
     for name, pod in local.pods : name => jsonencode({
       Version = "2012-10-17"
       Statement = [{
+        Sid       = "PodsOfTheServiceAccount"
         Effect    = "Allow"
         Principal = { Service = "pods.eks.amazonaws.com" }
         Action    = ["sts:AssumeRole", "sts:TagSession"]

@@ -28,6 +28,7 @@ locals {
   flow_log_trust = jsonencode({
     Version = "2012-10-17"
     Statement = [{
+      Sid       = "FlowLogsOfTheAccount"
       Effect    = "Allow"
       Principal = { Service = "vpc-flow-logs.amazonaws.com" }
       Action    = "sts:AssumeRole"
@@ -44,7 +45,7 @@ locals {
       Sid      = "WriteFlowLogs"
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-      Resource = [local.flow_log_group_arn, "${local.flow_log_group_arn}:*"]
+      Resource = [local.flow_log_group_arn, "${local.flow_log_group_arn}:log-stream:*"]
     }]
   })
 }

@@ -239,7 +239,7 @@ run "roles_of_pods_are_narrow" {
   }
   assert {
     condition = alltrue(flatten([for statement in jsondecode(aws_iam_role_policy.pod["load-balancer-controller"].policy).Statement : [
-      for resource in flatten([statement.Resource]) : strcontains(resource, "/k8s-") || strcontains(resource, "/app/k8s-") || strcontains(resource, ":role/aws-service-role/elasticloadbalancing.amazonaws.com/")
+      for resource in flatten([statement.Resource]) : strcontains(resource, ":targetgroup/k8s-") || strcontains(resource, "/app/k8s-") || endswith(resource, ":vpc/*") || strcontains(resource, ":role/aws-service-role/elasticloadbalancing.amazonaws.com/")
     ] if statement.Resource != "*"]))
     error_message = "It changes load balancers that it names, and no other."
   }

@@ -206,7 +206,7 @@ run "as_an_environment_wants_it" {
     error_message = "The key rotates and serves one log group."
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.flow_logs.policy).Statement[0].Resource == ["arn:aws:logs:ap-southeast-1:123456789012:log-group:/aws/vpc/mlops-dev-network", "arn:aws:logs:ap-southeast-1:123456789012:log-group:/aws/vpc/mlops-dev-network:*"] && length(jsondecode(aws_iam_role_policy.flow_logs.policy).Statement) == 1
+    condition     = jsondecode(aws_iam_role_policy.flow_logs.policy).Statement[0].Resource == ["arn:aws:logs:ap-southeast-1:123456789012:log-group:/aws/vpc/mlops-dev-network", "arn:aws:logs:ap-southeast-1:123456789012:log-group:/aws/vpc/mlops-dev-network:log-stream:*"] && length(jsondecode(aws_iam_role_policy.flow_logs.policy).Statement) == 1
     error_message = "The role writes to one log group."
   }
   assert {
