@@ -1,5 +1,6 @@
 """Every command of every pipeline is executed somewhere, or listed with the reason why it cannot be; the shell text around it runs here."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from string import Template
@@ -7,7 +8,7 @@ from string import Template
 import pytest
 from pipeline_expressions import UnknownExpressionError, evaluate, filled, holds
 from pipeline_runner import NOT_EXECUTED, Sandbox
-from pipeline_steps import Step, all_steps, gitlab_steps, jenkins_steps, travis_steps
+from pipeline_steps import ROOT, Step, all_steps, gitlab_steps, jenkins_steps, travis_steps
 
 pytestmark = pytest.mark.component
 
@@ -66,6 +67,13 @@ def test_every_command_is_executed_or_listed_with_its_reason() -> None:
     named = {target for step in all_steps() for target in step.targets}
     assert sorted({**EXECUTED, **NOT_EXECUTED}.keys() - named) == [], "listed, but no pipeline has it any more"
     assert all(len(reason) > 20 for reason in NOT_EXECUTED.values())
+
+
+def test_the_page_lists_what_is_not_executed() -> None:
+    """docs/ci.md, word by word."""
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    table = page.partition("| Not executed | Why |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert dict(re.findall(r"^\| `(.+?)` \| (.+) \|$", table, re.MULTILINE)) == NOT_EXECUTED
 
 
 def test_every_command_names_a_target_or_writes_a_file_of_the_service() -> None:
