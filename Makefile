@@ -163,7 +163,7 @@ TEARDOWN ?=
 
 .PHONY: teardown
 teardown: setup ## Show what would be deleted of ENV=dev; TEARDOWN=--execute asks for its name and deletes (docs/teardown.md)
-	$(RUN) psm-cloud teardown --env $(ENV) $(TEARDOWN)
+	$(RUN) psm-cloud teardown --env $(ENV) $(if $(TF_STATE_BUCKET),--state-bucket $(TF_STATE_BUCKET)) $(TEARDOWN)
 
 ##@ Model (what the pipelines run; docs/ci.md explains the variables)
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from psm_cloud.errors import CloudError
 from psm_cloud.settings import read_settings
 from psm_cloud.teardown.account import account, whose
 from psm_cloud.teardown.adapters.terraform import EnvironmentDestroyer
@@ -61,9 +62,11 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _destroyer(given: argparse.Namespace, scope: Scope, keep: Keep) -> EnvironmentDestroyer:
-    bucket = given.state_bucket or f"{scope.name}-terraform-state-{scope.account}"
+    if not given.state_bucket:
+        message = "say with --state-bucket where Terraform keeps its state, or leave Terraform out with --no-terraform"
+        raise CloudError(message)
     root = Terraform.found(read_settings()).at(given.tree / "envs" / scope.environment)
-    return EnvironmentDestroyer(root.init(backend_config={"bucket": bucket}), scope, keep)
+    return EnvironmentDestroyer(root.init(backend_config={"bucket": given.state_bucket}), scope, keep)
 
 
 def _show(seen: Survey) -> None:
