@@ -24,22 +24,17 @@ TRAIN_PERCENT: Final = 68
 VALID_PERCENT: Final = 8
 """The remaining 24 % of households are the test set."""
 
-_PERCENTILE: Final = "(CAST('0x' || substr(sha256('household ' || {household}), 1, 8) AS BIGINT) % 100)"
-
 
 def part_sql(household: str, week: str) -> str:
-    """SQL expression: the part a basket belongs to; a household's side depends on its code alone and never changes.
+    """SQL expression of DuckDB: the part a basket belongs to, as `psm_training.lake.expressions.part` says.
 
     Args:
         household: SQL of the household's code.
         week: SQL of the week, yyyyww.
     """
-    percentile = _PERCENTILE.format(household=household)
-    return (
-        f"CASE WHEN {percentile} < {TRAIN_PERCENT} AND {week} % 100 <= {LAST_TRAINING_WEEK} THEN '{TRAIN}' "
-        f"WHEN {percentile} < {TRAIN_PERCENT} OR {week} % 100 < {FIRST_TEST_WEEK} THEN '{UNUSED}' "
-        f"WHEN {percentile} < {TRAIN_PERCENT + VALID_PERCENT} THEN '{VALID}' ELSE '{TEST}' END"
-    )
+    from psm_training.lake import expressions  # noqa: PLC0415  # Ibis takes time to import
+
+    return expressions.part_sql(household, week)
 
 
 def split(space: Workspace) -> str:

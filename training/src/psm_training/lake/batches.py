@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-BATCH_ROWS: Final = 400_000
-"""Lines that are sorted and written at once: about 100 MB."""
+BATCH_ROWS: Final = 200_000
+"""Lines that are sorted and written at once: about 50 MB."""
 
 Partitions = Mapping[tuple[int, str], int]
 """Rows of each week and region."""

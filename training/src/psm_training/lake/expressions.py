@@ -3,7 +3,7 @@
 DuckDB runs them here; `sql` writes the same for Athena and Spark. Nothing here touches data.
 """
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import ibis
@@ -132,8 +132,8 @@ def _field(line: Expression, name: str) -> Expression:
 
 
 def part(household: Expression, week: Expression, engine: str = "duckdb") -> Expression:
-    """Which part a basket belongs to; `psm_training.split.part_sql` says the same in DuckDB's words."""
-    percentile = _percentile(_sha256("household " + household, engine))
+    """Which part a basket belongs to; a household's side depends on its code alone and never changes."""
+    percentile = _percentile(_sha256("household " + household, engine), engine)
     is_late = week % 100 >= FIRST_TEST_WEEK
     trains = percentile < TRAIN_PERCENT
     return ibis.cases(
@@ -144,8 +144,26 @@ def part(household: Expression, week: Expression, engine: str = "duckdb") -> Exp
     )
 
 
-def _percentile(digest: Expression) -> Expression:
-    """First digits of a sha256 as a number, modulo 100; no engine but DuckDB casts hexadecimal text."""
+def part_sql(household: str, week: str) -> str:
+    """`part` of two SQL expressions, as one in DuckDB's words."""
+    cases, names = _part_case()
+    for name, given in zip(names, (household, week), strict=True):
+        cases = cases.replace(name, f"({given})")
+    return f"({cases})"
+
+
+@cache
+def _part_case() -> tuple[str, tuple[str, str]]:
+    """The CASE, and what its two columns are called there."""
+    table = ibis.table({"household": "string", "week": "int64"}, name="placed")
+    text = sql(table.select(part=part(table.household, table.week)))
+    return text.removeprefix("SELECT").rpartition(' AS "part"')[0], ('"t0"."household"', '"t0"."week"')
+
+
+def _percentile(digest: Expression, engine: str) -> Expression:
+    """First digits of a sha256 as a number, modulo 100."""
+    if DIALECTS[engine] == "duckdb":  # the others do not cast hexadecimal text
+        return ("0x" + digest.substr(0, HASH_DIGITS)).cast("int64") % 100
     weights = [pow(16, HASH_DIGITS - 1 - place, 100) for place in range(HASH_DIGITS)]
     digits = [ibis.literal("0123456789abcdef").find(digest.substr(place, 1)) for place in range(HASH_DIGITS)]
     return sum(digit * weight for digit, weight in zip(digits, weights, strict=True)) % 100

@@ -33,7 +33,7 @@ class HeldLines:
     """
 
     folder: Path
-    limit: int = HELD_BYTES
+    limit: int = field(default_factory=lambda: HELD_BYTES)
     partitions: Counter[tuple[int, str]] = field(default_factory=Counter)
     _pieces: list[Any] = field(default_factory=list)
     _held: int = 0

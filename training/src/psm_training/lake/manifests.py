@@ -7,7 +7,7 @@ was made again goes on reading what it opened: files of the manifest before the 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -92,9 +92,16 @@ class Table:
 
     storage: Storage
 
-    def weeks(self) -> dict[int, Week]:
-        """All committed weeks, in order."""
-        names = [self.storage.name_of(info) for info in self.storage.list(WEEKS)]
+    def weeks(self, chosen: Collection[int] | None = None) -> dict[int, Week]:
+        """Committed weeks, in order.
+
+        Args:
+            chosen: Which of them; all by default.
+        """
+        if chosen is not None:
+            names = [name for week in sorted(chosen) if self.storage.exists(name := f"{WEEKS}/{week}.json")]
+        else:
+            names = [self.storage.name_of(info) for info in self.storage.list(WEEKS)]
         found = [Week.from_json(self.storage.read(name)) for name in names if name.endswith(".json")]
         return {week.week: week for week in sorted(found, key=lambda week: week.week)}
 
@@ -168,9 +175,8 @@ class Table:
 
     def forget(self, week: int, files: Iterable[DataFile]) -> None:
         """Removes files that were written for a week and are not to be committed."""
-        name = f"{WEEKS}/{week}.json"
-        named = Week.from_json(self.storage.read(name)).files if self.storage.exists(name) else ()
-        for file in set(files) - set(named):
+        made = self.weeks([week]).get(week)
+        for file in set(files) - set(made.files if made is not None else ()):
             self.storage.delete(file.name)
 
 

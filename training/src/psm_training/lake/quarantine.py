@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,11 +63,16 @@ def read_lines(staged: Staged, folder: Path) -> Reading:
             return _reading(blocks, rejected, HeldLines(folder / "any"))
 
 
+@cache
+def _statement() -> str:
+    return expressions.sql(expressions.bad_lines(expressions.raw()))
+
+
 def _reading(blocks: Iterator[Any], rejected: dict[int, str], usable: HeldLines) -> Reading:
     found: list[tuple[int, str]] = []
     rows = 0
-    statement = expressions.sql(expressions.bad_lines(expressions.raw()))
-    with duckdb.connect() as database:
+    statement = _statement()
+    with duckdb.connect(config={"threads": 1}) as database:  # blocks are small, and the parsers need the cores
         for block in blocks:
             places = pa.array(np.arange(block.num_rows))
             database.register("raw", block.append_column("rowid", places))

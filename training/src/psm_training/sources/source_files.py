@@ -145,8 +145,8 @@ def _entry(file: RawFile, staged: Staged, reading: Reading) -> Entry:
 
 def _add_silver(held: HeldLines, lake: Lake, weeks: Collection[int], sha256: str) -> None:
     """Late lines: what the weeks hold already; not the weeks that a broken run made with them."""
-    for week in lake.silver.weeks().values():
-        if week.week in weeks and sha256 not in [file["sha256"] for file in week.raw["files"]]:
+    for week in lake.silver.weeks(weeks).values():
+        if sha256 not in [file["sha256"] for file in week.raw["files"]]:
             for file in week.files:
                 held.add(read_file(lake.silver, week.week, file))
 
@@ -189,7 +189,7 @@ def _refuse_twice(name: str, new: HeldLines, held: HeldLines, others: Sequence[E
 def _write(lake: Lake, entry: Entry, others: Sequence[Entry], lines: Lines, weeks: Collection[int]) -> Entry:
     """Writes the weeks that have lines now, takes out those that have none any more; the entry with its copies."""
     there = lines.new.weeks | (lines.held.weeks if lines.held is not None else set())
-    made = lake.silver.weeks()
+    made = lake.silver.weeks(there)
     inputs = {week: _inputs(week, [entry, *others]) for week in sorted(there)}
     wanted = {week for week in there if week not in made or made[week].inputs != inputs[week]}
     files = write_lines(lake.silver, lines, wanted)

@@ -1,0 +1,239 @@
+"""Lines as numbers, and the shortcuts of raw -> silver -> gold: each gives what the plain way gives."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psm_contract.schema import COLUMN_NAMES, COLUMNS
+from psm_training.errors import PipelineError
+from psm_training.ingest import ingest
+from psm_training.lake import expressions
+from psm_training.lake.batches import Batch, batches
+from psm_training.lake.coded import coded, keys, sorted_rows
+from psm_training.lake.held import SCHEMA, HeldLines
+from psm_training.lake.place import lake_of, raw_weeks
+from psm_training.lake.schema import GOLD_COLUMNS, GOLD_ORDER
+from psm_training.lake.views import open_lake
+from psm_training.sources.csv_lines import NotPlainError, any_blocks, plain_blocks
+from psm_training.sources.raw_files import Staged
+from psm_training.split import split
+from psm_training.synthetic_files import Order, synthesize
+from psm_training.workspace import Workspace
+
+words = st.one_of(st.none(), st.text("abÄ€", max_size=3))
+numbers = st.one_of(st.none(), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(0, 3))
+prices = st.floats(0.001, 1e6)
+
+
+@given(st.lists(st.tuples(words, numbers, prices), min_size=1, max_size=40))
+def test_numbers_sort_as_what_they_stand_for(rows: list[tuple[str | None, int | None, float]]) -> None:
+    """Null first, texts by their bytes, and back again they are what they were."""
+    text, number, price = (list(column) for column in zip(*rows, strict=True))
+    half = len(rows) // 2
+    table = pa.concat_tables(
+        pa.table(
+            {
+                "text": pa.array(text[part], pa.string()).dictionary_encode(),
+                "number": pa.array(number[part], pa.int64()),
+                "price": pa.array(price[part], pa.float64()),
+            }
+        )
+        for part in (slice(0, half), slice(half, None))
+    )
+    found = coded(table)
+    order, same = sorted_rows(found, ["text", "number", "price"])
+    wanted = sorted(rows, key=_nulls_first)
+    taken = found.take(order)
+    columns = [taken.column(name, 0, len(rows)).to_pylist() for name in ("text", "number", "price")]
+    assert list(zip(*columns, strict=True)) == wanted
+    assert same.tolist() == [False, *(one == other for one, other in pairwise(wanted))]
+
+
+def _nulls_first(row: tuple[str | None, int | None, float]) -> tuple[Any, ...]:
+    text, number, price = row
+    return (text is not None, (text or "").encode(), number is not None, number or 0, price)
+
+
+@given(st.lists(st.tuples(*[st.integers(-(2**62), 2**62)] * 3, st.integers(0, 5)), min_size=1, max_size=30))
+def test_packed_keys_compare_as_the_columns_in_turn(rows: list[tuple[int, ...]]) -> None:
+    """However wide the columns are."""
+    packed = keys([np.array(column) for column in zip(*rows, strict=True)])
+    together = list(zip(*(key.tolist() for key in packed), strict=True))
+    places = range(len(rows))
+    assert sorted(places, key=lambda at: rows[at]) == sorted(places, key=lambda at: together[at])
+
+
+def line(**change: Any) -> str:
+    """A line of a CSV file."""
+    values = {column.name: {"integer": "7", "number": "1.5", "text": "A"}[column.kind] for column in COLUMNS} | change
+    return ",".join(str(values[name]) for name in COLUMN_NAMES)
+
+
+def staged(folder: Path, *lines: str, end: str = "\n") -> Staged:
+    path = folder / "raw.csv"
+    path.write_bytes(end.join([",".join(COLUMN_NAMES), *lines, ""]).encode(errors="surrogateescape"))
+    return Staged("raw.csv", path, "", tuple(COLUMN_NAMES))
+
+
+NUMBERS = ["5", " 5", "5 ", "+5", "-5", "007", "-0", "0x10", "1e3", "5.0", "5.", ".5", "1_000", "nan", "inf", "", "x",
+           "9223372036854775807", "9223372036854775808", "1e400", "0.1", "1E-7", "1,5"]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ["QUANTITY", "SPEND", "PROD_CODE"])
+@pytest.mark.parametrize("value", [*NUMBERS, '"A"', '"A,B"', '""', "NA", "null", " A ", "Ä", "\udcff", "A\rB"])
+def test_what_arrow_takes_duckdb_reads_the_same(tmp_path: Path, column: str, value: str) -> None:
+    """A value is read by both alike, or the fast reader leaves the file to the one that looks at every line."""
+    source = staged(tmp_path, line(), line(**{column: value}), line())
+    try:
+        fast = pa.concat_tables(plain_blocks(source)).to_pylist()
+    except NotPlainError:
+        return
+    with any_blocks(source) as (rejected, blocks):
+        slow = pa.concat_tables(blocks).to_pylist()
+    assert not rejected
+    assert [[*map(repr, row.values())] for row in fast] == [[*map(repr, row.values())] for row in slow]
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        ([line(), "", line()], "\n"),
+        ([line(), "a,b"], "\n"),
+        ([line(), line() + ",1"], "\n"),
+        ([line(), line(PROD_CODE='"A\nB"')], "\n"),
+        ([line(), line() + "\r"], "\n"),
+    ],
+    ids=["a blank line", "too few columns", "too many", "a line break in quotes", "two kinds of line ends"],
+)
+def test_a_file_that_is_not_plain_is_left_to_the_other_reader(tmp_path: Path, lines: list[str], end: str) -> None:
+    """So that the numbers of its lines are those of an editor."""
+    with pytest.raises(NotPlainError):
+        list(plain_blocks(staged(tmp_path, *lines, end=end)))
+
+
+def test_line_ends_of_windows_are_plain(tmp_path: Path) -> None:
+    """And the last column does not keep a part of them."""
+    (block,) = plain_blocks(staged(tmp_path, line(), line(), end="\r\n"))
+    assert block.column("STORE_REGION").to_pylist() == ["A", "A"]
+
+
+def test_blocks_meet_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is lost, twice or torn, whatever the size of a block."""
+    source = staged(tmp_path, *[line(BASKET_ID=number) for number in range(500)])
+    for size in (150, 151, 999, 1 << 20):
+        monkeypatch.setattr("psm_training.sources.csv_lines.BLOCK_BYTES", size)
+        read = [basket for block in plain_blocks(source) for basket in block.column("BASKET_ID").to_pylist()]
+        assert read == list(range(500))
+
+
+def lines_of(*rows: tuple[int, str, int]) -> pa.Table:
+    """Lines by week, region and basket."""
+    filled: dict[str, list[Any]] = {"integer": [7] * len(rows), "number": [1.5] * len(rows), "text": ["A"] * len(rows)}
+    columns: dict[str, list[Any]] = {column.name: filled[column.kind] for column in COLUMNS}
+    week, region, basket = (list(column) for column in zip(*rows, strict=True))
+    columns |= {"SHOP_WEEK": week, "STORE_REGION": region, "BASKET_ID": basket}
+    return pa.table(
+        {
+            field.name: pa.array(columns[field.name], pa.string()).dictionary_encode()
+            if pa.types.is_dictionary(field.type)
+            else pa.array(columns[field.name], field.type)
+            for field in SCHEMA
+        }
+    )
+
+
+@pytest.mark.parametrize("limit", [0, 2**30], ids=["on the disk", "in memory"])
+def test_lines_wait_on_the_disk_as_in_memory(tmp_path: Path, limit: int) -> None:
+    """Each piece with words of its own; a batch gets its weeks and regions and no others."""
+    held = HeldLines(tmp_path / "held", limit)
+    held.add(lines_of((200801, "E", 1), (200802, "N", 2)))
+    held.add(lines_of((200802, "E", 3), (200801, "E", 4), (200803, "S", 5)))
+    held.add(lines_of((200801, "E", 6)).slice(0, 0))
+    assert held.partitions == {(200801, "E"): 2, (200802, "N"): 1, (200802, "E"): 1, (200803, "S"): 1}
+    assert len(list((tmp_path / "held").glob("*"))) == (2 if limit == 0 else 0)
+
+    def baskets(batch: Batch) -> list[int]:
+        return [int(basket) for basket in held.of(batch).column("BASKET_ID").to_pylist()]
+
+    assert baskets(Batch(200801, 200802)) == [1, 2, 3, 4]
+    assert baskets(Batch(200802, 200802, ("E",))) == [3]
+    assert baskets(Batch(200804, 200809)) == []
+
+
+def test_a_file_larger_than_memory_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By way of the disk, in blocks and batches of another size."""
+    synthesize(tmp_path / "till", Order(lines=8_000, weeks=4, is_one_file=True))
+    made = []
+    for name in ("memory", "disk"):
+        space = Workspace(tmp_path / name)
+        ingest(space, "source-files", tmp_path / "till")
+        made.append([week.digest for week in lake_of(space).silver.weeks().values()])
+        monkeypatch.setattr("psm_training.lake.held.HELD_BYTES", 0)
+        monkeypatch.setattr("psm_training.sources.csv_lines.BLOCK_BYTES", 10_000)
+        monkeypatch.setattr(batches, "__defaults__", (3_000,))
+    assert made[0] == made[1]
+
+
+def test_copies_are_counted_once_and_too_many_leave_nothing_behind(tmp_path: Path) -> None:
+    """Also those that differ from their neighbours in a column that is not sorted by at first."""
+    till = tmp_path / "till"
+    synthesize(till, Order(lines=2_000, weeks=1))
+    (path,) = till.glob("transactions*.csv")
+    header, *rows = path.read_text().splitlines(keepends=True)
+    rows = list(dict.fromkeys(rows))
+    path.write_text(header + "".join([*rows, rows[5], rows[5], rows[9].replace(",SS,", ",MS,"), rows[9]]))
+    space = Workspace(tmp_path / "few")
+    ingest(space, "source-files", till)
+    (week,) = raw_weeks(space)
+    assert week["rows"] == week["lines"] - week["duplicates"]
+    assert week["duplicates"] in (3, 4)  # the store may be of the format that it is changed to
+    path.write_text(header + "".join([*rows, *rows[: len(rows) // 10]]))
+    with pytest.raises(PipelineError, match=r"lines are copies of others, allowed is 2%"):
+        ingest(Workspace(tmp_path / "many"), "source-files", till)
+    assert not list((tmp_path / "many").rglob("*.parquet"))
+
+
+def test_gold_is_what_the_expression_says(tmp_path: Path) -> None:
+    """Column by column and list by list, also of lines without card, hour, class or department."""
+    till = tmp_path / "till"
+    synthesize(till, Order(lines=6_000, weeks=52))
+    for path in till.glob("transactions*.csv"):
+        header, *rows = path.read_text().splitlines()
+        names = header.split(",")
+        for number, name in enumerate(("CUST_CODE", "SHOP_HOUR", "BASKET_PRICE_SENSITIVITY", "PROD_CODE_30")):
+            at = names.index(name)
+            for place in range(number, len(rows), 9):
+                cells = rows[place].split(",")
+                rows[place] = ",".join([*cells[:at], "", *cells[at + 1 :]])
+        path.write_text("\n".join([header, *rows, ""]))
+    space = Workspace(tmp_path / "out")
+    ingest(space, "source-files", till)
+    split(space)
+    statement = expressions.sql(expressions.baskets(expressions.silver()).select(*GOLD_COLUMNS))
+    order = f"ORDER BY {', '.join(GOLD_ORDER)}"
+    with open_lake(space) as database:
+        wanted = database.execute(f"FROM ({statement}) {order}").fetchall()
+        columns = ", ".join(GOLD_COLUMNS)
+        found = database.execute(f"SELECT {columns} FROM gold {order}").fetchall()  # noqa: S608  # our own names
+    assert len(found) > 500
+    assert found == wanted
+
+
+def test_a_silver_file_that_was_changed_makes_no_gold(tmp_path: Path) -> None:
+    """Its manifest says what it was."""
+    space = Workspace(tmp_path / "out")
+    ingest(space, "synthetic")
+    table = lake_of(space).silver
+    file = next(iter(table.weeks().values())).files[0]
+    path = Path(table.storage.path(file.name))
+    path.write_bytes(path.read_bytes() + b"?")
+    with pytest.raises(PipelineError, match=r"its manifest says"):
+        split(space)
