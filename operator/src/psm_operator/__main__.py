@@ -110,18 +110,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         for ref in sorted(refs):
             queue.add(ref)
 
-    def wake(ref: ObjectRef) -> None:
-        watching.add(ref)
-
-    keeper = MonitoringKeeper(
-        CloudWatchMonitoring(clients.beside(MONITORING_THREADS), clock=clock),
-        cluster,
-        settings.monitoring,
-        wake=wake,
-        on_news=queue.add,
-        fence=fence,
-    )
-    watching = _monitoring_queue(settings, keeper, timer)
+    keeper, watching = _monitoring(settings, clients, cluster, on_news=queue.add, fence=fence)
     polls = SharedPolls(SageMakerRegistry(clients, clock=clock), timer=timer, metrics=telemetry, on_poll=on_poll)
     deps = Deps(
         cluster=cluster,
@@ -164,16 +153,30 @@ async def _beside(watching: WorkQueue, events: Callable[[], Coroutine[None, None
             group.create_task(events(), name="registry events")
 
 
-def _monitoring_queue(settings: Settings, keeper: MonitoringKeeper, timer: Timer) -> WorkQueue:
-    """A queue of its own: a CloudWatch that hangs holds up dashboards and alarms, and nothing else."""
-    return WorkQueue(
+def _monitoring(
+    settings: Settings,
+    clients: AwsClients,
+    cluster: KubernetesCluster,
+    *,
+    on_news: Callable[[ObjectRef], None],
+    fence: Callable[[], None],
+) -> tuple[MonitoringKeeper, WorkQueue]:
+    """Who keeps dashboards and alarms, and its queue: a CloudWatch that hangs holds up nothing else."""
+    aws = CloudWatchMonitoring(clients.beside(MONITORING_THREADS), clock=SystemClock())
+
+    def wake(ref: ObjectRef) -> None:
+        queue.add(ref)
+
+    keeper = MonitoringKeeper(aws, cluster, settings.monitoring, wake=wake, on_news=on_news, fence=fence)
+    queue = WorkQueue(
         keeper.keep,
-        timer=timer,
+        timer=asyncio.get_running_loop(),
         backoff=Backoff(random.random, settings.queue.backoff_base_s, settings.queue.backoff_cap_s),
         metrics=Uncounted(),
         workers=MONITORING_THREADS,
         pass_timeout_s=settings.queue.pass_timeout_s,
     )
+    return keeper, queue
 
 
 def _work_queue(

@@ -1,6 +1,7 @@
 """Asks the ports everything that `decide` may want to know, and returns it as one complete value."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,8 @@ from psm_operator.values import (
     Evidence,
     GroupRef,
     Manifest,
+    MetricQuery,
+    MetricReading,
     MonitoringView,
     ObjectRef,
     Observation,
@@ -69,10 +72,8 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
         Retryable: the API server could not be read.
     """
     model = await deps.cluster.model(ref)
-    if model is None:
-        return Gone()
-    if "deletionTimestamp" in model["metadata"]:
-        return Ending(ref, model) if is_guarded(model) else Gone()
+    if model is None or "deletionTimestamp" in model["metadata"]:
+        return Ending(ref, model) if model is not None and is_guarded(model) else Gone()
     try:
         spec, status = _parse(model)
     except Stalled as stall:
@@ -83,9 +84,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
     annotations = model["metadata"].get("annotations") or {}
     versions = versions_in_play(status, spec, view, rollback_wish(annotations, status))
     deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions)
-    queries = metric_queries(spec.analysis)
-    deps.live_metrics.watch(ref, group.region, group.role_arn, queries, spec.interval_s)
-    readings = deps.live_metrics.readings(ref) if queries else {}
+    readings = _readings(ref, spec, deps)
     evidence = deps.evidence.get(ref, Evidence())
     if isinstance(view, Snapshot):
         evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)
@@ -119,6 +118,13 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
 def is_guarded(model: Manifest) -> bool:
     """Whether something in AWS may be the model's own."""
     return FINALIZER in (model["metadata"].get("finalizers") or ())
+
+
+def _readings(ref: ObjectRef, spec: ModelSpec, deps: Deps) -> Mapping[MetricQuery, MetricReading]:
+    """Have CloudWatch read, and say what it told last."""
+    group, queries = group_of(spec), metric_queries(spec.analysis)
+    deps.live_metrics.watch(ref, group.region, group.role_arn, queries, spec.interval_s)
+    return deps.live_metrics.readings(ref) if queries else {}
 
 
 def _monitoring(

@@ -197,6 +197,11 @@ class Shop:
         status = json.loads(self.kubectl("get", "psm", name, "-o=json")).get("status", {})
         return [status.get(which, {}).get("version") for which in ("current", "stable")] == [version, version]
 
+    def alarms(self, name: str) -> int:
+        """How many alarms of a model there are in CloudWatch."""
+        found = self.aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"psm-{MODELS}-{name}-")
+        return len(found["MetricAlarms"])
+
     def has(self, what: str) -> bool:
         """Whether an object exists."""
         return bool(self.kubectl("get", what, "--ignore-not-found", "-o=name"))
@@ -236,6 +241,7 @@ def live_through_everything(shop: Shop, name: str) -> None:
     )
     shop.approve(name, 1)
     until(lambda: shop.serves(name, 1), "version 1 to serve", LIMIT_S)
+    until(lambda: shop.alarms(name) == 4, "its alarms", LIMIT_S)
     for what in ("ingress", "networkpolicy", "hpa", "pdb"):
         until(lambda what=what: shop.has(f"{what}/{name}"), f"the {what}", LIMIT_S)  # type: ignore[misc]  # bound at once
     shop.kubectl("delete", f"service/{name}")
@@ -302,6 +308,7 @@ def test_no_right_is_unused(cluster: Cluster, tmp_path: Path) -> None:
             give_a_first_version_up(shop, "given-up")
             shop.kubectl("delete", "psm", "everything", "given-up")
             until(lambda: not shop.has("deployment/everything"), "the children to go", LIMIT_S)
+            assert shop.alarms("everything") == 0, "what is in AWS goes before the model does"
     for (_, namespace), found in rules(*OPTIONS).items():
         assert sorted(granted(found) - used(cluster, namespace) - NOT_AUDITED) == [], f"never used in {namespace}"
 
