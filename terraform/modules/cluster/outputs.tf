@@ -72,6 +72,8 @@ output "controller_values" {
       enableWafv2    = false
 
       enableBackendSecurityGroup = false # its rights end before security groups
+      defaultTargetType          = "ip"  # models have Services without node ports
+      defaultTags                = merge(data.aws_default_tags.current.tags, local.tags)
     }
   }
 }

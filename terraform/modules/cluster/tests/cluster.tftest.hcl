@@ -273,6 +273,10 @@ run "roles_of_pods_are_narrow" {
     condition     = output.controller_values["aws-load-balancer-controller"].vpcId == "vpc-0123456789abcdef0" && output.controller_values["aws-load-balancer-controller"].serviceAccount.name == "aws-load-balancer-controller" && !output.controller_values["aws-load-balancer-controller"].enableBackendSecurityGroup && output.controller_values["cluster-autoscaler"].rbac.serviceAccount.name == "cluster-autoscaler"
     error_message = "The controllers' values fit their roles."
   }
+  assert {
+    condition     = output.controller_values["aws-load-balancer-controller"].defaultTags == { Component = "cluster", Environment = "dev", Project = "PriceSensitivityMLOps" } && output.controller_values["aws-load-balancer-controller"].defaultTargetType == "ip"
+    error_message = "Load balancers are found by the tags of everything else, and call pods."
+  }
 }
 
 run "as_an_environment_wants_it" {
