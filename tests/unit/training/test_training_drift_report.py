@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from artifacts import make_artifact
+from training_spaces import copied
 
 from psm_contract.drift import LEAST_BASKETS, MOVED
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.gold import Gold
-from psm_training.ingest import ingest
-from psm_training.split import split
 from psm_training.synthetic import generate
 from psm_training.validation.drift import PREDICTIONS, Trained, compare, drift, verdict_of
 from psm_training.validation.drift_page import page
@@ -70,12 +69,10 @@ def test_the_words_for_an_index(index: float, verdict: str) -> None:
 
 
 def test_the_command_writes_report_and_page_and_fails_above_a_limit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    synthetic_gold: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The files are there either way."""
-    space = Workspace(tmp_path)
-    ingest(space, "synthetic")
-    split(space)
+    space = copied(synthetic_gold, tmp_path)
     archive = make_artifact(tmp_path).path
     order = ["drift", "--out", str(tmp_path), "--model", str(archive)]
     assert main(order) == 0

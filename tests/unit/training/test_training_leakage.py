@@ -79,12 +79,10 @@ def test_a_leak_would_be_seen(shuffled: tuple[Gold, Gold]) -> None:
 
 
 @pytest.fixture(scope="module")
-def silver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def silver(synthetic_gold: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A third of the synthetic lines, as a CSV file."""
-    space = Workspace(tmp_path_factory.mktemp("silver"))
-    ingest(space, "synthetic")
-    path = space.root / "transactions.csv"
-    with open_lake(space) as database:
+    path = tmp_path_factory.mktemp("silver") / "transactions.csv"
+    with open_lake(synthetic_gold) as database:
         database.execute(f"COPY (FROM silver WHERE BASKET_ID % 3 = 0 ORDER BY ALL) TO '{path}' (HEADER)")
     return path
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from training_spaces import copied
 
 from psm_training.errors import PipelineError
 from psm_training.evaluate import evaluate
 from psm_training.features import features
-from psm_training.ingest import ingest
 from psm_training.models.predictions import HELD_OUT, Predictions
 from psm_training.recipes import Recipe, TableRecipe, TreeRecipe
 from psm_training.report import ROOT
-from psm_training.split import TEST, split
+from psm_training.split import TEST
 from psm_training.train import train
 from psm_training.workspace import Workspace, read_json
 
@@ -21,11 +21,9 @@ RECIPE = Recipe("small", TableRecipe(folds=2), TreeRecipe(max_depth=4))
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(synthetic_gold: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A model of synthetic baskets, trained and evaluated."""
-    space = Workspace(tmp_path_factory.mktemp("predictions"))
-    ingest(space, "synthetic")
-    split(space)
+    space = copied(synthetic_gold, tmp_path_factory.mktemp("predictions"))
     for step in (features, train, evaluate):
         step(space, RECIPE)
     return space

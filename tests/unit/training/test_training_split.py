@@ -3,17 +3,16 @@
 # A live annotation with a DuckDB type, once Hypothesis looked at it, makes DuckDB report leaks when Python exits.
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
+from training_spaces import copied
 
 from psm_training.errors import PipelineError
 from psm_training.features import labelled_parts
-from psm_training.ingest import ingest
 from psm_training.lake.place import lake_of
 from psm_training.load import load_gold
 from psm_training.recipes import TableRecipe
@@ -23,12 +22,9 @@ from psm_training.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(synthetic_gold: Workspace) -> Workspace:
     """Synthetic silver, split."""
-    space = Workspace(tmp_path_factory.mktemp("split"))
-    ingest(space, "synthetic")
-    split(space)
-    return space
+    return synthetic_gold
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +97,7 @@ def test_a_leak_is_refused(rows: list[tuple[str, int, str]], message: str) -> No
 
 def test_data_without_later_weeks_is_refused(tmp_path: Path, space: Workspace) -> None:
     """Nothing to test on: the message says which weeks are needed."""
-    early = Workspace(tmp_path)
-    shutil.copytree(space.root, early.root, dirs_exist_ok=True)
+    early = copied(space, tmp_path)
     silver = lake_of(early).silver
     silver.drop([week for week in silver.weeks() if week % 100 >= 40])
     with pytest.raises(PipelineError, match="no labelled basket is in valid; training needs weeks 1-38"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from training_spaces import copied
 
 from psm_training.errors import PipelineError
-from psm_training.ingest import ingest
 from psm_training.lake.place import lake_at, lake_of, raw_weeks
 from psm_training.lake.silver import write_silver
 from psm_training.lake.views import open_lake
@@ -31,12 +30,9 @@ LAYERS = ("raw", "silver", "gold")
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(synthetic_gold: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Synthetic silver and gold."""
-    space = Workspace(tmp_path_factory.mktemp("validate"))
-    ingest(space, "synthetic")
-    split(space)
-    return space
+    return copied(synthetic_gold, tmp_path_factory.mktemp("validate"))
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +118,6 @@ def test_broken_data_fails_the_check_that_looks_for_it(
     }
     assert check in failed
     assert re.search(message, failed[check])
-
-
-def copied(space: Workspace, folder: Path) -> Workspace:
-    """A workspace of one's own with the same lake."""
-    shutil.copytree(space.root, folder, dirs_exist_ok=True)
-    return Workspace(folder)
 
 
 def test_what_has_not_changed_is_judged_once(space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
