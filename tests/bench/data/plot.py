@@ -38,7 +38,7 @@ def _bars(axes: Any, title: str, values: dict[str, float]) -> None:
 def _scaling(axes: Any, runs: list[dict[str, Any]]) -> None:
     axes.set_title("peak MiB over millions of lines")
     of_engine = defaultdict(list)
-    for run in runs:
+    for run in (run for run in runs if "peak_mib" in run):
         of_engine[run["engine"]].append((run["lines"] / 1e6, run["peak_mib"]))
     for number, (engine, points) in enumerate(of_engine.items()):
         colour = OUR_COLOUR if engine == OURS else OTHERS

@@ -36,7 +36,8 @@ SCALING: Final[tuple[Column, ...]] = (
     ("Lines", lambda run: f"{run['lines']:,}"),
     ("Weeks", lambda run: run["weeks"]),
     ("Seconds", lambda run: run["seconds"]),
-    ("Peak memory, MiB", lambda run: run["peak_mib"]),
+    ("CPU, s", lambda run: run["cpu_s"]),
+    ("Peak memory, MiB", lambda run: run.get("stopped") or run["peak_mib"]),
 )
 
 
@@ -48,8 +49,13 @@ def _over_pandas(results: dict[str, Any]) -> float:
     return _etl(results, PANDAS)["seconds"] / _etl(results, OURS)["seconds"]
 
 
-def _over_best(results: dict[str, Any]) -> float:
-    return _etl(results, OURS)["seconds"] / min(_etl(results, name)["seconds"] for name in BY_HAND)
+def _over_best(results: dict[str, Any], figure: str = "seconds") -> float:
+    return _etl(results, OURS)[figure] / min(_etl(results, name)[figure] for name in BY_HAND)
+
+
+def _cpu_over_best(results: dict[str, Any]) -> float:
+    """On a machine that others use too, CPU time says more than time."""
+    return _over_best(results, "cpu_s")
 
 
 def _memory_over_pandas(results: dict[str, Any]) -> float:
@@ -58,7 +64,9 @@ def _memory_over_pandas(results: dict[str, Any]) -> float:
 
 def _growth(results: dict[str, Any]) -> float:
     """Peak memory with the most weeks over that with the fewest."""
-    ours = sorted((run["scale"], run["peak_mib"]) for run in results["scaling"] if run["engine"] == OURS)
+    ours = sorted(
+        (run["scale"], run["peak_mib"]) for run in results["scaling"] if run["engine"] == OURS and "peak_mib" in run
+    )
     if len(ours) < 2:  # two points make a slope
         raise KeyError(OURS)
     return float(ours[-1][1] / ours[0][1])
@@ -67,6 +75,7 @@ def _growth(results: dict[str, Any]) -> float:
 TARGETS: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], float], Callable[[float], bool]], ...]] = (
     ("times as fast as pandas as usually written", ">= 2", _over_pandas, lambda value: value >= 2),
     ("time over the best by hand", "<= 1.2", _over_best, lambda value: value <= 1.2),
+    ("CPU time over the best by hand", "<= 1.2", _cpu_over_best, lambda value: value <= 1.2),
     ("peak memory over pandas'", "<= 0.333", _memory_over_pandas, lambda value: value <= 1 / 3),
     ("peak memory, most weeks over fewest", "<= 1.2", _growth, lambda value: value <= 1.2),
 )

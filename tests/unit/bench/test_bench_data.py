@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.data.etl import ENGINES, OURS, Seen, interleaved, seen
+from bench.data.etl import ENGINES, OURS, Seen, TooLargeError, interleaved, run_engine, seen
 from bench.data.formats import FORMATS, measure_formats
 from bench.data.plot import draw
 from bench.data.tell import COMMAND, judge, tell
 from bench.page import END, begin
+from bench.results import REPOSITORY
 
 from psm_training.synthetic_files import Order, synthesize
 
@@ -42,6 +43,17 @@ def test_every_engine_makes_the_same_gold(name: str, source: Path, ours: Seen, t
     theirs = seen(name, tmp_path)
     assert theirs.baskets > 1000
     assert not theirs.differs_from(ours), (theirs, ours)
+
+
+def test_an_engine_that_grows_too_large_is_stopped(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the kernel stops something else; another may have what it needs."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "tests"))
+    with pytest.raises(TooLargeError, match="more than 20 MiB"):
+        run_engine("pandas_usual", source, tmp_path / "out", most_mib=20)
+    figures = run_engine("polars_lazy", source, tmp_path / "again")
+    assert figures["peak_mib"] > 20
 
 
 def test_a_gold_that_lacks_a_line_is_another() -> None:
@@ -83,7 +95,8 @@ def results(*, psm_s: float) -> dict[str, Any]:
         "s3": [],
         "scaling": [
             run("psm", psm_s * scale, 900.0 + 10 * scale, scale=scale, lines=10 * scale, weeks=52) for scale in (1, 4)
-        ],
+        ]
+        + [{"scale": 4, "engine": "polars_lazy", "lines": 40, "weeks": 52, "stopped": "more than 17,203 MiB"}],
     }
     return {**figures, "targets": judge(figures)}
 
@@ -118,6 +131,7 @@ def test_the_page_and_the_plot_are_of_what_was_measured(tmp_path: Path) -> None:
     assert text.endswith("below\n")
     assert "| psm-train ingest and split | 4.5 | 4.5 | 900.0 |" in text
     assert "| time over the best by hand | <= 1.2 | 1.12 | met |" in text
+    assert "| 4x | Polars, by hand | 40 | 52 | - | - | more than 17,203 MiB |" in text
     draw(results(psm_s=4.5), tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text()
     draw({"etl": [], "formats": [], "scaling": []}, tmp_path / "empty.svg")

@@ -14,6 +14,7 @@ def gold(source: Path, out: Path) -> None:
     options = f"FORMAT parquet, COMPRESSION snappy, PARTITION_BY ({', '.join(PARTITIONS)})"
     with duckdb.connect() as database:
         database.execute("SET preserve_insertion_order = false")
+        database.execute(f"SET temp_directory = '{out / 'spilled'}'")
         database.execute(
             "CREATE TABLE line AS SELECT DISTINCT * FROM read_csv($files, header = true, types = $types) "
             "WHERE QUANTITY > 0 AND SPEND > 0",
