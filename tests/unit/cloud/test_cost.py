@@ -147,6 +147,9 @@ class TestSchedules:
     def test_a_week_that_ends_off_begins_off(self) -> None:
         assert average(5, [Change(60, 1), Change(120, 0)]) == Decimal(1) / 168
 
+    def test_a_week_that_ends_on_begins_on(self) -> None:
+        assert average(0, [Change(60, 0), Change(180, 3)]) == Decimal(3 * (168 - 2)) / 168
+
     @pytest.mark.parametrize(("field", "days"), [("SAT-MON", 3), ("*", 7), ("?", 7), ("0,6", 2), ("MON,WED-THU", 3)])
     def test_days_of_the_week(self, field: str, days: int) -> None:
         assert len(minutes_of_week(f"30 8 * * {field}")) == days
