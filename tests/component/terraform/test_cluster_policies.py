@@ -25,6 +25,8 @@ RULE: Final = (
 TARGETS: Final = f"{ELB}:targetgroup/k8s-mlops-ukgrocer-0a1b2c3d4e/6d0ecf831eec9f09"
 SECURITY_GROUP: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/sg-0123456789abcdef0"
 LOGS: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group"
+VPC: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-0123456789abcdef0"
+LINKED_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/elasticloadbalancing.amazonaws.com/linked"
 ZONE: Final = "arn:aws:route53:::hostedzone/Z0123456789ABCDEFGHIJ"
 
 Context = Mapping[str, str | tuple[str, ...]]
@@ -34,6 +36,8 @@ OWNED: Final[Context] = MappingProxyType({"aws:ResourceTag/k8s.io/cluster-autosc
 OURS: Final[Context] = MappingProxyType({"aws:ResourceTag/elbv2.k8s.aws/cluster": "mlops-dev"})
 THEIRS: Final[Context] = MappingProxyType({"aws:ResourceTag/elbv2.k8s.aws/cluster": "mlops-prod"})
 FOR_US: Final[Context] = MappingProxyType({"aws:RequestTag/elbv2.k8s.aws/cluster": "mlops-dev"})
+MADE: Final[Context] = MappingProxyType({**FOR_US, "elasticloadbalancing:CreateAction": "CreateTargetGroup"})
+LINKED: Final[Context] = MappingProxyType({"iam:AWSServiceName": "elasticloadbalancing.amazonaws.com"})
 FOR_THEM: Final[Context] = MappingProxyType({"aws:RequestTag/elbv2.k8s.aws/cluster": "mlops-prod"})
 
 MUST: Final[Mapping[str, tuple[Row, ...]]] = {
@@ -48,11 +52,10 @@ MUST: Final[Mapping[str, tuple[Row, ...]]] = {
         ("ec2:DescribeSubnets", "*"),
         ("elasticloadbalancing:CreateLoadBalancer", BALANCER, FOR_US),
         ("elasticloadbalancing:CreateTargetGroup", TARGETS, FOR_US),
-        (
-            "elasticloadbalancing:AddTags",
-            TARGETS,
-            {**FOR_US, "elasticloadbalancing:CreateAction": "CreateTargetGroup"},
-        ),
+        ("ec2:GetSecurityGroupsForVpc", VPC),
+        ("elasticloadbalancing:AddTags", TARGETS, MADE),
+        ("elasticloadbalancing:AddTags", BALANCER, OURS),
+        ("iam:CreateServiceLinkedRole", LINKED_ROLE, LINKED),
         ("elasticloadbalancing:CreateListener", BALANCER, OURS),
         ("elasticloadbalancing:CreateRule", LISTENER),
         ("elasticloadbalancing:AddTags", RULE),
@@ -81,6 +84,7 @@ MUST_NOT: Final[Mapping[str, tuple[Row, ...]]] = {
         ("autoscaling:SetDesiredCapacity", f"{AUTO_SCALING}/eks-mlops-prod-api-0a1b", OWNED),
         ("autoscaling:TerminateInstanceInAutoScalingGroup", f"{AUTO_SCALING}/somebody-elses", OWNED),
         ("autoscaling:UpdateAutoScalingGroup", f"{AUTO_SCALING}/eks-mlops-dev-api-0a1b", OWNED),
+        ("eks:DescribeNodegroup", f"arn:aws:eks:{REGION}:{ACCOUNT}:nodegroup/mlops-prod/mlops-prod-api/0a1b"),
         ("ec2:RunInstances", "*"),
         ("ec2:TerminateInstances", "*"),
     ),
@@ -101,7 +105,14 @@ MUST_NOT: Final[Mapping[str, tuple[Row, ...]]] = {
         ("elasticloadbalancing:AddTags", BALANCER, {**OURS, **FOR_THEM}),
         ("elasticloadbalancing:AddTags", BALANCER, FOR_US),
         ("elasticloadbalancing:SetWebAcl", BALANCER, OURS),
-        ("iam:CreateServiceLinkedRole", f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/x"),
+        ("ec2:GetSecurityGroupsForVpc", VPC.replace(REGION, "eu-west-1")),
+        ("elasticloadbalancing:AddTags", TARGETS.replace("k8s-", "shop-"), MADE),
+        ("elasticloadbalancing:AddTags", BALANCER.replace("k8s-", "shop-"), OURS),
+        ("elasticloadbalancing:CreateListener", BALANCER.replace("k8s-", "shop-"), OURS),
+        ("elasticloadbalancing:DeleteLoadBalancer", BALANCER.replace("k8s-", "shop-"), OURS),
+        ("elasticloadbalancing:RegisterTargets", TARGETS.replace("k8s-", "shop-"), OURS),
+        ("iam:CreateServiceLinkedRole", LINKED_ROLE),
+        ("iam:CreateServiceLinkedRole", LINKED_ROLE.replace("elasticloadbalancing", "spot"), LINKED),
     ),
     "cloudwatch-agent": (
         ("logs:CreateLogGroup", f"{LOGS}:/aws/containerinsights/mlops-dev/other"),
@@ -115,6 +126,7 @@ MUST_NOT: Final[Mapping[str, tuple[Row, ...]]] = {
     "external-dns": (
         ("route53:ChangeResourceRecordSets", ZONE, {"route53:ChangeResourceRecordSetsRecordTypes": ("A", "NS")}),
         ("route53:ChangeResourceRecordSets", "arn:aws:route53:::hostedzone/ZOTHER"),
+        ("route53:ListResourceRecordSets", "arn:aws:route53:::hostedzone/ZOTHER"),
         ("route53:CreateHostedZone", "*"),
         ("route53:DeleteHostedZone", ZONE),
     ),
