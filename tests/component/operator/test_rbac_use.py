@@ -269,11 +269,10 @@ def give_a_first_version_up(shop: Shop, name: str) -> None:
     shop.create(name, predictor=predictor, rollout=unverified)
     shop.approve(name, 1)
     until(lambda: shop.has(f"pdb/{name}"), "the budget", LIMIT_S)
+    # before the approval: once approved, version 2 would be rolled out without proof, and that within moments
+    shop.change(f"psm/{name}", spec={"rollout": {"verification": {"enabled": True}}})
     shop.approve(name, 2)
-    shop.change(
-        f"psm/{name}",
-        spec={"rollout": {"verification": {"enabled": True}}, "version": {"policy": None, "pin": 2}},
-    )
+    shop.change(f"psm/{name}", spec={"version": {"policy": None, "pin": 2}})
     until(lambda: not shop.has(f"pdb/{name}"), "the budget to go", LIMIT_S)
 
 
