@@ -100,7 +100,9 @@ def test_every_setting_has_a_variable() -> None:
     assert settings.guard == GuardSettings(
         (SHA256, SHA256), Path("/etc/keys"), "https://issuer/keys", "https://issuer", "psm", "x-amzn-oidc-accesstoken"
     )
-    assert settings.live == LiveSettings(60, 17, 18, 19, emf=True, model_name="psm/mlops/uk-grocery", prediction_log=True)
+    assert settings.live == LiveSettings(
+        60, 17, 18, 19, emf=True, model_name="psm/mlops/uk-grocery", prediction_log=True
+    )
     assert settings.archive == ArchiveLimits(6, 7, 8)
     assert settings.server == ServerSettings("::", 9, 10, "/models/price", 11, 1.5, 13)
     assert (settings.log_level, settings.access_log, settings.tracing) == ("WARNING", "all", "otlp")
@@ -152,7 +154,10 @@ def test_the_readme_lists_every_variable_and_no_other() -> None:
     variable = re.compile(r"\bPSM_[A-Z0-9_]+\b")
     ours = set(variable.findall((package / "settings.py").read_text()))
 
-    assert set(variable.findall((package.parents[1] / "README.md").read_text())) == ours | set(NEEDED) | SAID_BY_THE_OPERATOR
+    assert (
+        set(variable.findall((package.parents[1] / "README.md").read_text()))
+        == ours | set(NEEDED) | SAID_BY_THE_OPERATOR
+    )
 
 
 @pytest.mark.parametrize("allowed", ["", "0", "yes"])
