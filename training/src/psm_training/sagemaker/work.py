@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psm_training.errors import PipelineError
 from psm_training.sagemaker.checkpoints import Checkpoints, stamps
 from psm_training.sagemaker.observed import Journal, quality_lines, say
-from psm_training.sagemaker.order import AUTO, OF_DATA, REGISTER, VALIDATIONS, JobOrder
+from psm_training.sagemaker.order import AUTO, REGISTER, VALIDATIONS, JobOrder
 from psm_training.sagemaker.paths import (
     EXIT_BUG,
     EXIT_DATA,
@@ -123,21 +123,25 @@ def key_of(job: Job) -> str:
 
 
 def _action(job: Job, name: str) -> Callable[[], str]:
-    """A step as a function that returns one line for people."""
-    from psm_training import steps  # noqa: PLC0415  # scikit-learn takes seconds; a wrong order is told at once
-    from psm_training.provenance import current_commit  # noqa: PLC0415
-
+    """A step as a function that returns one line for people; scikit-learn, which takes seconds, only where it is needed."""
     space, recipe = job.space, job.order.recipe
-    if name == "ingest":
-        return lambda: steps.ingest(space, job.order.source, str(job.data) if job.data is not None else None)
     if name in VALIDATIONS:
         return lambda: _validate(job)
-    if name in OF_DATA:
-        return lambda: steps.OF_DATA[name](space)
-    if name == "package":
-        return lambda: steps.package(space, recipe, current_commit(Settings.from_environment()))
     if name == REGISTER:
         return lambda: _register(job)
+    if name == "ingest":
+        from psm_training.ingest import ingest  # noqa: PLC0415  # a wrong order is told at once
+
+        return lambda: ingest(space, job.order.source, str(job.data) if job.data is not None else None)
+    if name == "split":
+        from psm_training.split import split  # noqa: PLC0415  # as above
+
+        return lambda: split(space)
+    from psm_training import steps  # noqa: PLC0415  # scikit-learn
+    from psm_training.provenance import current_commit  # noqa: PLC0415  # Arrow
+
+    if name == "package":
+        return lambda: steps.package(space, recipe, current_commit(Settings.from_environment()))
     return lambda: steps.OF_RECIPE[name](space, recipe)
 
 
