@@ -216,7 +216,9 @@ def test_percentiles_of_the_values_told_are_those_of_the_histogram() -> None:
     assert len(values) == 100
     assert values == sorted(values)
     assert np.percentile(values, 45) == pytest.approx(3.75, rel=0.02)
-    assert np.percentile(values, 95) == pytest.approx(25 + 25 * 500 / 900, rel=0.05)  # the hundred values are a percent apart
+    assert np.percentile(values, 95) == pytest.approx(
+        25 + 25 * 500 / 900, rel=0.05
+    )  # the hundred values are a percent apart
     assert values[-1] == 2500
     assert latencies_ms([1.0] + [0.0] * len(BOUNDS_S)) == [0.05]
     assert latencies_ms([0.0] * (len(BOUNDS_S) + 1)) == []
