@@ -109,7 +109,8 @@ def test_every_kind_of_leftover_goes_and_everything_of_others_stays(
         assert gone, kind
         assert not gone & surviving, kind
     assert [one.what for one in outcome.left if "named like ours" in one.reason] == [
-        "log group /aws/containerinsights/mlops-dev/application"
+        "bucket content mlops-dev-of-somebody",
+        "log group /aws/containerinsights/mlops-dev/application",
     ]
     assert not teardown().removed
     prod = ["teardown", "--env", "prod", "--yes", "--account", ACCOUNT, "--no-terraform"]
