@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from training_spaces import Ran, copied
 
 from psm_contract import metadata
 from psm_contract.manifest import Manifest
@@ -28,13 +29,9 @@ def clients(storage: Any, s3: AwsEndpoints) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+def trained(synthetic_run: Ran, tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     """A model trained on synthetic baskets, by the command."""
-    out = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(out / "cache"))
-        assert main(["run", "--source", "synthetic", "--recipe", "v1", "--out", str(out)]) == 0
-    return ModelFiles(out / "v1")
+    return copied(synthetic_run.space, tmp_path_factory.mktemp("trained")).of("v1")
 
 
 def psm_train(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:

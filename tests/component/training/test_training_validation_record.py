@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from training_spaces import copied
 
 from psm_contract import metadata
 from psm_local.emulator.control import EmulatorControl
@@ -32,10 +33,8 @@ def sagemaker(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Any
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    space = Workspace(tmp_path_factory.mktemp("good"))
-    ingest(space, "synthetic")
-    return space
+def good(synthetic_gold: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return copied(synthetic_gold, tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture(scope="module")

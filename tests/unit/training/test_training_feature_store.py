@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_spaces import copied
 
 from psm_contract.features import basket_features, feature_schema
 from psm_contract.tables import Tables
@@ -200,12 +201,11 @@ def test_an_unknown_group_is_named() -> None:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(synthetic_gold: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Synthetic baskets with the tables of v1."""
-    out = tmp_path_factory.mktemp("features")
-    for step in (("ingest", "--source", "synthetic"), ("split",), ("features", "--recipe", "v1")):
-        assert main([*step, "--out", str(out)]) == 0
-    return Workspace(out)
+    space = copied(synthetic_gold, tmp_path_factory.mktemp("features"))
+    assert main(["features", "--recipe", "v1", "--out", str(space.root)]) == 0
+    return space
 
 
 def test_a_stored_basket_is_what_the_model_sees(space: Workspace, tmp_path: Path) -> None:

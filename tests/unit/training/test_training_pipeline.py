@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from training_spaces import COMMIT_TIME, OF_THE_COMMIT, Ran
 
 from psm_contract.manifest import Manifest
 from psm_contract.schema import COLUMN_NAMES
@@ -27,8 +29,8 @@ from psm_training.workspace import ModelFiles, Workspace
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-    monkeypatch.setenv("PSM_GIT_SHA", "f" * 40)
+    for name, value in OF_THE_COMMIT.items():
+        monkeypatch.setenv(name, value)
 
 
 def psm_train(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[Any, str]:
@@ -40,12 +42,13 @@ def psm_train(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[A
 
 
 def test_one_run_makes_two_models_and_a_second_run_takes_them_from_the_cache(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    synthetic_run: Ran, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first trains, the second copies, a third without the cache gives the same bytes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(synthetic_run.cache))
     run = ("run", "--source", "synthetic")
-    first, told = psm_train(capsys, *run, "--out", tmp_path / "one")
-    assert "v1 train" in told
+    first = synthetic_run.cards
+    assert "v1 train" in synthetic_run.told
     second, told = psm_train(capsys, *run, "--out", tmp_path / "two")
     assert "trained before" in told
     assert "v1 train" not in told
@@ -57,27 +60,30 @@ def test_one_run_makes_two_models_and_a_second_run_takes_them_from_the_cache(
         assert hashlib.sha256(raw).hexdigest() == first[recipe]["sha256"]
         manifest = Manifest.from_json(unpack(raw)["manifest.json"])
         assert manifest.metrics == first[recipe]["metrics"]
-        assert (manifest.git_sha, manifest.created_at) == ("f" * 40, "2026-01-01T00:00:00Z")
+        assert (manifest.git_sha, manifest.created_at) == (OF_THE_COMMIT["PSM_GIT_SHA"], COMMIT_TIME)
         assert manifest.training.window == "200801-200838"
 
 
 def test_a_damaged_outcome_is_trained_again(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic_run: Ran, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kept archive whose digest does not match is worth nothing."""
+    """A kept archive whose digest does not match is worth nothing; the other one is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    run = ("run", "--source", "synthetic", "--recipe", "v1", "--out", tmp_path / "out")
-    first, _ = psm_train(capsys, *run)
-    (kept,) = (tmp_path / "cache").rglob("model.tar.gz")
+    shutil.copytree(synthetic_run.cache, tmp_path / "cache")
+    sha256 = synthetic_run.cards["v1"]["sha256"]
+    archives = (tmp_path / "cache").rglob("model.tar.gz")
+    (kept,) = (path for path in archives if hashlib.sha256(path.read_bytes()).hexdigest() == sha256)
     kept.write_bytes(kept.read_bytes()[:-1])
-    second, told = psm_train(capsys, *run)
+    again, told = psm_train(capsys, "run", "--source", "synthetic", "--out", tmp_path / "out")
     assert "v1 train" in told
-    assert second == first
+    assert "v2: trained before" in told
+    assert again == synthetic_run.cards
 
 
-def test_the_steps_one_by_one_give_what_the_run_gives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_steps_one_by_one_give_what_the_run_gives(
+    synthetic_run: Ran, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """Each is a subcommand that reads the files of the ones before it."""
-    whole, _ = psm_train(capsys, "run", "--source", "synthetic", "--recipe", "v1", "--out", tmp_path / "whole")
     steps = tmp_path / "steps"
     psm_train(capsys, "ingest", "--source", "synthetic", "--out", steps)
     for step in ("validate", "split"):
@@ -85,7 +91,7 @@ def test_the_steps_one_by_one_give_what_the_run_gives(capsys: pytest.CaptureFixt
     for step in ("features", "train", "evaluate", "package"):
         said, _ = psm_train(capsys, step, "--out", steps, "--recipe", "v1")
         assert said[step]
-    assert json.loads((steps / "v1" / "model.json").read_text()) == whole["v1"]
+    assert json.loads((steps / "v1" / "model.json").read_text()) == synthetic_run.cards["v1"]
 
 
 def test_a_step_that_comes_too_early_fails_with_the_remedy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -94,13 +100,13 @@ def test_a_step_that_comes_too_early_fails_with_the_remedy(capsys: pytest.Captur
     assert "run `psm-train features` first" in capsys.readouterr().err
 
 
-def test_bad_data_stops_the_run_unless_told_otherwise(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_bad_data_stops_the_run_unless_told_otherwise(
+    synthetic_gold: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """A run on data that failed validation is possible, and the model carries the verdict."""
-    good = Workspace(tmp_path / "good")
-    ingest(good, "synthetic")
     source = tmp_path / "files"
     source.mkdir()
-    with open_lake(good) as database:
+    with open_lake(synthetic_gold) as database:
         large = "SELECT * REPLACE (replace(BASKET_SIZE, 'L', 'XXL') AS BASKET_SIZE) FROM silver"
         database.execute(f"COPY ({large}) TO '{source}/transactions_200801.csv' (HEADER)")
     run = ("run", "--source", "source-files", "--data", source, "--recipe", "v1", "--out", tmp_path / "out")
@@ -110,11 +116,9 @@ def test_bad_data_stops_the_run_unless_told_otherwise(capsys: pytest.CaptureFixt
     assert cards["v1"]["data_validation"] == "failed"
 
 
-def test_silver_has_the_22_columns_in_order(tmp_path: Path) -> None:
+def test_silver_has_the_22_columns_in_order(synthetic_gold: Workspace) -> None:
     """Of every source; here the synthetic one."""
-    space = Workspace(tmp_path)
-    ingest(space, "synthetic")
-    with open_lake(space) as database:
+    with open_lake(synthetic_gold) as database:
         rows = database.execute("DESCRIBE silver").fetchall()
     assert tuple(row[0] for row in rows) == COLUMN_NAMES
 

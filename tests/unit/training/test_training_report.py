@@ -10,20 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from model_card_schema import MODEL_CARD_CONTENT
+from training_spaces import Ran, copied
 
 from psm_contract.schema import CLASSES
 from psm_training.__main__ import main
-from psm_training.evaluate import evaluate
-from psm_training.features import features
-from psm_training.ingest import ingest
 from psm_training.model_quality import ROOT
 from psm_training.models.predictions import Predictions
-from psm_training.package import package
-from psm_training.provenance import Commit
-from psm_training.recipes import RECIPES
 from psm_training.report.page import write_page
-from psm_training.split import TEST, split
-from psm_training.train import train
+from psm_training.split import TEST
 from psm_training.workspace import Workspace, write_json
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -60,17 +54,11 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(synthetic_run: Ran, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two models on synthetic baskets with their report, made once; only the verdict on the data is written here."""
-    space = Workspace(tmp_path_factory.mktemp("report"))
-    ingest(space, "synthetic")
-    split(space)
+    space = copied(synthetic_run.space, tmp_path_factory.mktemp("report"))
     check = {"name": "volume", "passed": True, "message": "84,955 lines"}
     write_json(space.validation, {"verdict": "passed", "checks": [check]})
-    for recipe in RECIPES:
-        for step in (features, train, evaluate):
-            step(space, recipe)
-        package(space, recipe, Commit("f" * 40, "2026-01-01T00:00:00Z"))
     assert main(["report", "--out", str(space.root)]) == 0
     return space
 
