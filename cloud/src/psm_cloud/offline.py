@@ -23,7 +23,7 @@ from psm_cloud.terraform import Plan, Root, Terraform
 ACCOUNT: Final = "123456789012"
 REGION: Final = "ap-southeast-1"
 ZONES: Final = ("a", "b", "c")
-_BACKEND: Final = 'terraform {\n  backend "local" {}\n}\n\nprovider "aws" {\n  max_retries = 1\n}\n'
+_BACKEND: Final = 'terraform {\n  backend "local" {}\n}\n\nprovider "aws" {\n  max_retries = 4\n}\n'
 _CALLER: Final = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::{ACCOUNT}:user/plan</Arn><UserId>AIDAPLAN</UserId><Account>{ACCOUNT}</Account>
 </GetCallerIdentityResult></GetCallerIdentityResponse>"""

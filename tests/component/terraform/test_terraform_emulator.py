@@ -65,7 +65,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     tree = tmp_path_factory.mktemp("applied") / "terraform"
     shutil.copytree(TREE, tree)
     shutil.copytree(HERE, tree / "envs" / ENVIRONMENT)
-    (tree / "bootstrap" / "emulator_override.tf").write_text('provider "aws" {\n  max_retries = 1\n}\n')
+    (tree / "bootstrap" / "emulator_override.tf").write_text('provider "aws" {\n  max_retries = 4\n}\n')
     with start_emulator(f"test-{os.getpid()}-terraform", environment={"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}) as url:
         keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": REGION}
         with attached(

@@ -1,6 +1,6 @@
 # What modules/account wires, without cluster and events: an environment for the emulator, which lacks too much of those,
-# copied beside envs/dev by test_terraform_emulator.py. The provider is asked to try once: an operation that the emulator
-# lacks looks like a fault that passes.
+# copied beside envs/dev by test_terraform_emulator.py. The provider tries a few times, for a connection that
+# broke off, and not the 25 times of its default.
 
 terraform {
   required_version = ">= 1.11"
@@ -23,7 +23,7 @@ terraform {
 provider "aws" {
   region              = "ap-southeast-1"
   allowed_account_ids = ["123456789012"]
-  max_retries         = 1
+  max_retries         = 4
 
   default_tags {
     tags = {
