@@ -189,12 +189,15 @@ def test_copies_are_counted_once_and_too_many_leave_nothing_behind(tmp_path: Pat
     (path,) = till.glob("transactions*.csv")
     header, *rows = path.read_text().splitlines(keepends=True)
     rows = list(dict.fromkeys(rows))
-    path.write_text(header + "".join([*rows, rows[5], rows[5], rows[9].replace(",SS,", ",MS,"), rows[9]]))
+    cells = rows[9].split(",")
+    at = header.split(",").index("SHOP_HOUR")
+    other = ",".join([*cells[:at], str((int(cells[at]) + 1) % 24), *cells[at + 1 :]])
+    path.write_text(header + "".join([*rows, rows[5], rows[5], other, rows[9]]))
     space = Workspace(tmp_path / "few")
     ingest(space, "source-files", till)
     (week,) = raw_weeks(space)
-    assert week["rows"] == week["lines"] - week["duplicates"]
-    assert week["duplicates"] in (3, 4)  # the store may be of the format that it is changed to
+    assert week["duplicates"] == 3
+    assert week["rows"] == len(rows) + 1
     path.write_text(header + "".join([*rows, *rows[: len(rows) // 10]]))
     with pytest.raises(PipelineError, match=r"lines are copies of others, allowed is 2%"):
         ingest(Workspace(tmp_path / "many"), "source-files", till)
