@@ -27,6 +27,7 @@ from psm_training.recipes import (
     KNOWN,
     RECIPES,
     V2,
+    V3,
     EstimatorRecipe,
     ForestRecipe,
     HistgbRecipe,
@@ -104,7 +105,7 @@ def test_there_is_one_recipe_per_family_on_the_same_features() -> None:
     assert [recipe.name for recipe in FAMILIES] == [recipe.family for recipe in FAMILIES]
     assert {recipe.family for recipe in FAMILIES} == {recipe.family for recipe in SMALL}
     assert {recipe.tables for recipe in FAMILIES} == {V2.tables}
-    assert list(KNOWN) == [recipe.name for recipe in (*RECIPES, *FAMILIES)]
+    assert list(KNOWN) == [recipe.name for recipe in (*RECIPES, V3, *FAMILIES)]
 
 
 def test_a_recipe_tells_its_family_and_parameters() -> None:
