@@ -1,6 +1,7 @@
 """Fixtures that every test folder may use, and what every property test runs with."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def _connections_are_collected(request: pytest.FixtureRequest) -> Iterator[None]
     yield
     if _leaves_connections(request.path):
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _no_session_is_left() -> Iterator[None]:
+    """boto3 keeps the credentials of its first client for all that come later; each test has those of its environment."""
+    yield
+    if "boto3" in sys.modules:
+        vars(sys.modules["boto3"])["DEFAULT_SESSION"] = None
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
