@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.component, pytest.mark.xdist_group("cloud-emulator")]
 
 CONFIGURATION = """
 provider "aws" {
-  max_retries = 1
+  max_retries = 4
   default_tags {
     tags = { Project = "PriceSensitivityMLOps", Environment = "dev" }
   }
