@@ -124,15 +124,7 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
         monitoring_defaults=settings.monitoring,
     )
     watchdog = _watchdog(settings, queue, timer)
-    namespaces = settings.cluster.namespaces
-    sink = EventSink(
-        api,
-        cache,
-        watchdog,
-        add=queue.add,
-        add_soon=lambda ref: queue.add_after(ref, TOGETHER_S),
-        is_ours=lambda name: not namespaces or name in namespaces,
-    )
+    sink = _event_sink(settings, api, cache, watchdog, queue)
     election = _election(settings, api, watchdog, clock, timer)
     serve_state(telemetry, queue, polls, election, cache)
     serve_watches(telemetry, watchdog, _watchers(settings))
@@ -142,6 +134,18 @@ def compose(settings: Settings, api: KubeApi, clients: AwsClients) -> Runtime:
     )
     events = _registry_events(settings, polls, telemetry, timer)
     return Runtime(parts, while_leading=lambda: _beside(watching, events))
+
+
+def _event_sink(settings: Settings, api: KubeApi, cache: WatchCache, watchdog: Watchdog, queue: WorkQueue) -> EventSink:
+    namespaces = settings.cluster.namespaces
+    return EventSink(
+        api,
+        cache,
+        watchdog,
+        add=queue.add,
+        add_soon=lambda ref: queue.add_after(ref, TOGETHER_S),
+        is_ours=lambda name: not namespaces or name in namespaces,
+    )
 
 
 async def _beside(watching: WorkQueue, events: Callable[[], Coroutine[None, None, None]] | None) -> None:
