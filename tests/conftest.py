@@ -42,13 +42,16 @@ def _no_session_is_left() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file stay together, and all that need a node: its settings are the machine's. The node's go first.
+    """Tests of a file stay together, those that name a group, and all that need a node: its settings are the machine's.
+
+    The node's go first.
 
     Groups matter with several workers only (pytest-xdist), which then take one group after the other.
     """
     for item in items:
         is_on_node = item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("node" if is_on_node else str(item.path)))
+        if item.get_closest_marker("xdist_group") is None:  # two names would be a third group
+            item.add_marker(pytest.mark.xdist_group("node" if is_on_node else str(item.path)))
         if _leaves_connections(item.path):
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
