@@ -132,13 +132,13 @@ async def etcd_frozen(theatre: Theatre, ref: ObjectRef) -> int:
     async with theatre.operator(ref.namespace, ref.namespace) as operator:
         await until_watching(operator)
         operator.proxy.faults = Faults(before=freeze)
-        await theatre.shop.spoil_2(ref)
         try:
+            await theatre.shop.spoil_2_unseen(ref)  # asking to look would be a request that etcd may never answer
             await asyncio.wait_for(frozen.wait(), 60)
             await pause(FREEZE_S)
         finally:
+            operator.proxy.heal()  # first: a late write would freeze it for all that follows
             etcd.send(signal.SIGCONT)
-        operator.proxy.heal()
         await theatre.went_back(ref, 120)
     return 1
 
