@@ -16,8 +16,8 @@ from psm_operator.adapters.kube_api import KubeApi
 
 CRD = Path(__file__).parents[3] / "crds" / "pricesensitivitymodels.retail.mlops.yaml"
 
-IMPATIENT = AwsLimits(connect_timeout_s=1.0, read_timeout_s=2.0, attempts=1)
-"""What is away is away at once."""
+ONE_TRY = AwsLimits(attempts=1)
+"""What is away is away at once; what is only slow on a busy machine is waited for."""
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def sagemaker(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Clients of the registry emulator."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    clients = AwsClients(IMPATIENT, endpoints={"sagemaker": registry.url})
+    clients = AwsClients(ONE_TRY, endpoints={"sagemaker": registry.url})
     yield clients
     clients.close()
 
@@ -63,7 +63,7 @@ def account(registry: EmulatorControl, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    clients = AwsClients(IMPATIENT, endpoints=dict.fromkeys(EMULATED, registry.url))
+    clients = AwsClients(ONE_TRY, endpoints=dict.fromkeys(EMULATED, registry.url))
     yield clients
     clients.close()
 
@@ -73,7 +73,7 @@ def s3_clients(s3: AwsEndpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aw
     """Clients of the S3 server."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
-    clients = AwsClients(IMPATIENT, endpoints={"s3": s3.s3_host_url})
+    clients = AwsClients(ONE_TRY, endpoints={"s3": s3.s3_host_url})
     yield clients
     clients.close()
 

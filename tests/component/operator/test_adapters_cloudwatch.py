@@ -23,7 +23,7 @@ from psm_operator.adapters.memory import MemoryClock
 from psm_operator.metric_polls import Account
 from psm_operator.values import MetricQuery, MetricReading
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 ROLE = "arn:aws:iam::222222222222:role/reader"

@@ -25,7 +25,7 @@ from psm_operator.api.policy import Analysis
 from psm_operator.decide.verdict import judge_metrics
 from psm_operator.values import GroupRef, ModelPackage, Outcome
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 GROUP = GroupRef("prices", REGION)

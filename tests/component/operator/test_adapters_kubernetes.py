@@ -23,7 +23,7 @@ from psm_operator.ports import Cluster
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import Event, Manifest, ObjectRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.component
 
 SPEC = {
     "registry": {"modelPackageGroupName": "price-sensitivity", "region": "ap-southeast-1"},

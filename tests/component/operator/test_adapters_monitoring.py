@@ -20,7 +20,7 @@ from psm_operator.errors import Retryable
 from psm_operator.ports import Monitoring
 from psm_operator.values import ObjectRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 HERE = Place(REGION)

@@ -18,7 +18,7 @@ from psm_operator.api.conditions import Reason
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import ArtifactState, GroupRef, ModelPackage, Snapshot
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 ROLE = "arn:aws:iam::222222222222:role/psm-operator-reads-models"

@@ -16,7 +16,7 @@ from psm_operator.adapters.s3_trouble import ObjectUrl
 from psm_operator.ports import Artifacts
 from psm_operator.values import ArtifactState, GroupRef, ModelPackage
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 GROUP = GroupRef("price-sensitivity", REGION)

@@ -16,7 +16,7 @@ from psm_operator.ports import Registry
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import Approval, DataValidation, GroupRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 GROUP = GroupRef("price-sensitivity", "ap-southeast-1")
 DIGEST = "ab" * 32
@@ -223,11 +223,14 @@ async def test_an_outage_names_the_endpoint(aws: OnEmulator, registry: EmulatorC
     assert away.value.reason is Reason.REGISTRY_UNAVAILABLE
 
 
-async def test_a_registry_that_hangs_is_given_up(aws: OnEmulator, registry: EmulatorControl) -> None:
+@pytest.mark.usefixtures("sagemaker")  # for its credentials
+async def test_a_registry_that_hangs_is_given_up(registry: EmulatorControl) -> None:
     """The read timeout of the client ends it."""
+    hasty = AwsClients(AwsLimits(read_timeout_s=0.5, attempts=1), endpoints={"sagemaker": registry.url})
     registry.set_faults(latency_ms=3000)
     with pytest.raises(Retryable) as hanging:
-        await aws.port.read_group(GROUP, NONE, 1)
+        await SageMakerRegistry(hasty, clock=SystemClock()).read_group(GROUP, NONE, 1)
+    hasty.close()
     assert hanging.value.reason is Reason.REGISTRY_UNAVAILABLE
 
 

@@ -23,7 +23,7 @@ from psm_operator.adapters.trouble import AWS_ERRORS
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Artifact, ArtifactState, GroupRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 GROUP = GroupRef("prices", REGION)

@@ -18,7 +18,6 @@ from psm_operator.values import Manifest
 
 pytestmark = [
     pytest.mark.component,
-    pytest.mark.timeout(60),
     # Candidates are cut off in the middle of a TLS handshake, whose transport asyncio then leaves to the collector.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
@@ -29,6 +28,9 @@ QUICK = LeaseTimes(duration_s=15.0, renew_deadline_s=10.0, retry_s=0.02)
 
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(2099, 1, 1, tzinfo=UTC)
+
+SOON_S = 30.0
+"""Until somebody leads who may; a busy machine is slow, not wrong."""
 
 Candidate = Callable[..., Election]
 
@@ -91,7 +93,13 @@ async def leads_within(election: Election, seconds: float) -> bool:
 async def test_of_many_candidates_one_leads(candidate: Candidate, api: KubeApi, lease: str) -> None:
     """They all start in the same instant."""
     candidates = [candidate(f"c{number}") for number in range(8)]
-    led = await asyncio.gather(*(leads_within(one, 1.0) for one in candidates))
+    trying = [asyncio.create_task(one.acquire()) for one in candidates]
+    await asyncio.wait(trying, timeout=SOON_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(1)  # each of the others tries again some fifty times
+    led = [task.done() for task in trying]
+    for task in trying:
+        task.cancel()
+    await asyncio.gather(*trying, return_exceptions=True)
     assert sum(led) == 1
     leader = candidates[led.index(True)]
     assert leader.is_leader
@@ -103,13 +111,13 @@ async def test_no_clock_of_another_machine_is_believed(
     candidate: Candidate, timer: HandTimer, wall_clock: datetime
 ) -> None:
     """A renewTime in the past or future neither frees nor blocks the lease: only watched silence does."""
-    assert await leads_within(candidate("first", wall_clock=wall_clock), 1)
+    assert await leads_within(candidate("first", wall_clock=wall_clock), SOON_S)
     second = candidate("second", wall_clock=datetime(2025, 1, 1, tzinfo=UTC))
     assert not await leads_within(second, 0.3)
     await timer.advance(14.9)
     assert not await leads_within(second, 0.3)
     await timer.advance(0.1)
-    assert await leads_within(second, 1)
+    assert await leads_within(second, SOON_S)
 
 
 async def test_a_renewed_lease_is_not_taken(candidate: Candidate, timer: HandTimer, api: KubeApi, lease: str) -> None:
@@ -122,7 +130,7 @@ async def test_a_renewed_lease_is_not_taken(candidate: Candidate, timer: HandTim
     for _ in range(20):
         before = await stored(api, lease)
         first._clock.advance(1)  # type: ignore[attr-defined]  # the test's clock
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON_S):
             while await stored(api, lease) == before:  # noqa: ASYNC110  # the API server has no event for us here
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.1)
@@ -140,7 +148,7 @@ async def test_a_released_lease_is_taken_at_once(candidate: Candidate, api: Kube
     await first.acquire()
     await first.release()
     assert not first.is_leader
-    assert await leads_within(second, 1)
+    assert await leads_within(second, SOON_S)
     spec = await stored(api, lease)
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("second", 1)
 
@@ -167,7 +175,7 @@ async def test_a_leader_that_was_silent_for_too_long_ends(candidate: Candidate, 
     await timer.advance(15)
     await second.acquire()
     with pytest.raises(LeadershipLost, match=r"was not renewed for 15\.0 s"):
-        await asyncio.wait_for(first.keep(), 5)
+        await asyncio.wait_for(first.keep(), SOON_S)
     assert not first.is_leader
 
 
@@ -196,7 +204,7 @@ async def test_a_leader_that_cannot_renew_ends_at_its_deadline(
     assert not keeping.done()
     await timer.advance(1)
     with pytest.raises(LeadershipLost, match=r"not renewed for 10\.0 s"):
-        await asyncio.wait_for(keeping, 5)
+        await asyncio.wait_for(keeping, SOON_S)
     api.configuration.host = reachable
 
 

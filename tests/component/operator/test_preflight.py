@@ -15,7 +15,7 @@ from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.preflight import CHECKS, parser, run
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 BUCKET, KEY = "mlops-models", "prices/model.tar.gz"

@@ -23,7 +23,7 @@ from psm_operator.registry_events import RegistryEvents
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import Approval, GroupRef, ObjectRef, Snapshot
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 GROUP = GroupRef("prices", REGION)
@@ -161,7 +161,7 @@ async def test_a_long_poll_under_way_keeps_nobody_waiting(lab: Lab) -> None:
     [thread] = [one for one in set(threading.enumerate()) - others if one.name.startswith("aws")]
     assert thread.daemon
     receiving.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await asyncio.wait({receiving})
     assert receiving.cancelled()
 
