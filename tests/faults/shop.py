@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import boto3
@@ -100,6 +100,7 @@ class Shop:
     api: KubeApi
     registry: Registry
     region: str
+    created: list[ObjectRef] = field(default_factory=list)
 
     async def namespace(self, name: str) -> None:
         """Make a namespace; one that exists is fine."""
@@ -123,6 +124,7 @@ class Shop:
             **changes,
         }
         body = {"apiVersion": MODEL.api_version, "kind": MODEL.kind, "metadata": {"name": ref.name}, "spec": spec}
+        self.created.append(ref)
         await self.api.send("POST", MODEL.path(ref.namespace), body=body)
 
     async def look_now(self, ref: ObjectRef) -> None:
@@ -152,6 +154,12 @@ class Shop:
     async def delete(self, ref: ObjectRef) -> None:
         """Delete the model."""
         await self.api.send("DELETE", MODEL.path(ref.namespace, ref.name))
+
+    async def clear(self) -> None:
+        """Delete every model that is left: operators of other tests would look after them too."""
+        for ref in self.created:
+            if await self.model(ref) is not None:
+                await self.delete(ref)
 
     async def is_resolved(self, ref: ObjectRef) -> bool:
         """Whether the registry could be read at last."""

@@ -182,6 +182,7 @@ async def open_theatre(cluster: Cluster, folder: Path) -> AsyncIterator[Theatre]
         watching = asyncio.create_task(witness.watch(cluster.api_url, client))
         stack.push_async_callback(_end, watching)
         yield Theatre(cluster, shop, witness, folder, token, tls)
+        await shop.clear()
 
 
 async def _end(task: asyncio.Task[None]) -> None:
