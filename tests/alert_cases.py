@@ -333,6 +333,17 @@ CASES: Mapping[str, Case] = {
         summary="Metric accuracy of model mlops/uk-grocery fails in production.",
         description="50% of the failures in a row that end in a rollback.",
     ),
+    "PsmMonitoringNotReady": Case(
+        fires=condition("MonitoringReady", "False", "AccessDenied", hold(1, 40)),
+        below={
+            **condition("MonitoringReady", "False", "TopicNotFound", [*hold(1, 30), "stale", *gone(20)]),
+            **condition("MonitoringReady", "True", "Monitored", hold(1, 60)),
+            **condition("Ready", "False", "AccessDenied", hold(1, 60)),
+        },
+        minute=30,
+        labels={**MODEL, "type": "MonitoringReady", "status": "False", "reason": "AccessDenied"},
+        summary="CloudWatch has not what model mlops/uk-grocery asks for: AccessDenied.",
+    ),
     "PsmDataValidationFailed": Case(
         fires=condition("Reconciling", "True", "DataValidationFailed", gone(5) + hold(1, 20)),
         below={

@@ -19,11 +19,11 @@ from psm_local.demo.waiting import wait_until
 from psm_local.emulator.control import EmulatorControl
 
 BUCKET = "e2e-models"
-START_LIMIT_S = 120.0
+START_LIMIT_S = 300.0
 """For a model to serve: 5 s alone, longer when a dozen start at once on two cores."""
-CLOSE_LIMIT_S = 15.0
+CLOSE_LIMIT_S = 60.0
 """For what follows in the same pass."""
-POLL_LIMIT_S = 60.0
+POLL_LIMIT_S = 180.0
 """For news of the registry to arrive: the interval is 15 s."""
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-_LIMIT_S = 20.0
+_LIMIT_S = 60.0
 
 
 def until(condition: Callable[[], object], what: str, limit_s: float = _LIMIT_S) -> None:

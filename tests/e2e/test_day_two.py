@@ -156,7 +156,7 @@ def test_a_size_set_by_hand_is_put_right_where_the_spec_names_one(cast: Cast) ->
         replicas = model.get("deployment")["spec"]["replicas"]
         return None if replicas == 1 else f"there are {replicas}"
 
-    wait_until("one replica", missing, limit_s=30)
+    wait_until("one replica", missing, limit_s=CLOSE_LIMIT_S)
     model.the_event("Repaired", "Deployment fixed: spec.replicas is 2, want 1")
 
 
@@ -193,7 +193,7 @@ def _change_history_limit(model: Model, limit: int, *, expected_replicas: int) -
         now = model.get("deployment")["spec"]["revisionHistoryLimit"]
         return None if now == limit else f"revisionHistoryLimit is {now}"
 
-    wait_until("the Deployment to follow the spec", missing, limit_s=30)
+    wait_until("the Deployment to follow the spec", missing, limit_s=CLOSE_LIMIT_S)
     after = model.get("deployment")
     assert after["spec"]["replicas"] == before["spec"]["replicas"] == expected_replicas
     assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1

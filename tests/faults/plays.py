@@ -29,6 +29,9 @@ AWAY_S: Final = 180.0
 FREEZE_S: Final = 20.0
 LONGER_THAN_THE_LEASE_S: Final = 14.0
 
+SOON_S: Final = 120.0
+"""Until what must happen has happened, on a busy machine."""
+
 
 async def pause(seconds: float) -> None:
     """How long a fault lasts; nothing is waited for."""
@@ -42,7 +45,7 @@ async def until_watching(operator: Operator) -> None:
         leads = any("/leases" in call.path and call.method != "GET" for call in operator.proxy.calls)
         return leads and operator.proxy.open_watches >= len(WATCHED)
 
-    await until(is_up, f"{operator.name} to watch everything", 90)
+    await until(is_up, f"{operator.name} to watch everything")
 
 
 async def undisturbed(theatre: Theatre, ref: ObjectRef) -> int:
@@ -66,7 +69,7 @@ async def with_faults(theatre: Theatre, ref: ObjectRef, *, faults: Callable[[], 
         met = operator.proxy.met
         operator.proxy.heal()
         await theatre.shop.look_now(ref)
-        await theatre.went_back(ref, 180)
+        await theatre.went_back(ref)
         return met
 
 
@@ -92,7 +95,7 @@ async def deaf(theatre: Theatre, ref: ObjectRef) -> int:
         await theatre.shop.spoil_2(ref)
         await pause(5)
         operator.proxy.faults = Faults()  # new watches deliver; those that were stalled stay so
-        await theatre.went_back(ref, 150)
+        await theatre.went_back(ref)
         return operator.proxy.stalled
 
 
@@ -108,12 +111,12 @@ async def away(theatre: Theatre, ref: ObjectRef) -> int:
 
         operator.proxy.faults = Faults(after=leave)
         await theatre.shop.spoil_2(ref)
-        await asyncio.wait_for(left.wait(), 60)
+        await asyncio.wait_for(left.wait(), SOON_S)
         await operator.proxy.go_away()
         await pause(AWAY_S)
         operator.proxy.heal()
         await operator.proxy.come_back()
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
         return operator.proxy.met
 
 
@@ -134,12 +137,12 @@ async def etcd_frozen(theatre: Theatre, ref: ObjectRef) -> int:
         operator.proxy.faults = Faults(before=freeze)
         try:
             await theatre.shop.spoil_2_unseen(ref)  # asking to look would be a request that etcd may never answer
-            await asyncio.wait_for(frozen.wait(), 60)
+            await asyncio.wait_for(frozen.wait(), SOON_S)
             await pause(FREEZE_S)
         finally:
             operator.proxy.heal()  # first: a late write would freeze it for all that follows
             etcd.send(signal.SIGCONT)
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
     return 1
 
 
@@ -161,7 +164,7 @@ async def registry_faults(theatre: Theatre, ref: ObjectRef, **faults: Any) -> in
         finally:
             await asyncio.to_thread(control.set_faults)
         await theatre.shop.look_now(ref)
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
     return int(met)
 
 
@@ -181,12 +184,12 @@ async def lying_list(theatre: Theatre, ref: ObjectRef) -> int:
         finally:
             await asyncio.to_thread(control.set_faults)
         await theatre.shop.look_now(ref)
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
 
         async def is_undeceived() -> bool:
             return bool((await theatre.shop.status(ref))["desired"]["version"] == 1)
 
-        await until(is_undeceived, "the list to be read again", 60)
+        await until(is_undeceived, "the list to be read again")
     return 1
 
 
@@ -218,7 +221,7 @@ async def s3_faults(theatre: Theatre, ref: ObjectRef, *, faults: Callable[[], Fa
         met: int = s3.met
         s3.heal()
         await theatre.shop.look_now(ref)
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
     return met
 
 
@@ -235,7 +238,7 @@ async def two_at_once(theatre: Theatre, ref: ObjectRef) -> int:
         async def both_watch() -> bool:
             return all(it.proxy.open_watches >= len(WATCHED) for it in (first, second))
 
-        await until(both_watch, "both to watch", 90)
+        await until(both_watch, "both to watch")
         await theatre.shop.spoil_2(ref)
         await theatre.went_back(ref)
     return 2
@@ -255,12 +258,12 @@ async def frozen_leader(theatre: Theatre, ref: ObjectRef) -> int:
 
             first.proxy.faults = Faults(after=freeze)
             await theatre.shop.spoil_2(ref)
-            await asyncio.wait_for(frozen.wait(), 60)
+            await asyncio.wait_for(frozen.wait(), SOON_S)
             started, before = time.monotonic(), len(first.proxy.calls)
-            await theatre.went_back(ref, 120)
+            await theatre.went_back(ref)
             await pause(max(0.0, LONGER_THAN_THE_LEASE_S - (time.monotonic() - started)))
             first.signal(signal.SIGCONT)
-            await until(partial(_has_ended, first), "the frozen leader to end", 30)
+            await until(partial(_has_ended, first), "the frozen leader to end")
             after = first.proxy.calls[before:]
             assert not any(call.is_write for call in after), after
             assert first.exits[0] == 1
@@ -295,7 +298,7 @@ async def drained(theatre: Theatre, ref: ObjectRef) -> int:
             kubectl = partial(asyncio.to_thread, theatre.cluster.kubectl)
             await kubectl("drain", node, selector, "--force", "--delete-emptydir-data", "--timeout=60s")
             await kubectl("uncordon", node)
-        await theatre.went_back(ref, 120)
+        await theatre.went_back(ref)
     return len(nodes)
 
 
@@ -312,12 +315,12 @@ async def deleted(theatre: Theatre, ref: ObjectRef) -> int:
 
         operator.proxy.faults = Faults(after=delete)
         await theatre.shop.spoil_2(ref)
-        await asyncio.wait_for(gone.wait(), 60)
+        await asyncio.wait_for(gone.wait(), SOON_S)
 
         async def is_empty() -> bool:
             return not await theatre.shop.children(ref)
 
-        await until(is_empty, "the children to go", 60)
+        await until(is_empty, "the children to go")
         await pause(3)
         assert await is_empty(), "something came back"
     return 1

@@ -249,7 +249,7 @@ def is_settled_on(status: Manifest, version: int) -> bool:
     return served == [version, version] and ready == ["True"] and not is_moving
 
 
-async def until(is_so: Callable[[], Awaitable[bool]], what: str, limit_s: float = 60.0) -> None:
+async def until(is_so: Callable[[], Awaitable[bool]], what: str, limit_s: float = 120.0) -> None:
     """Wait until it is so, or fail naming what was waited for."""
     deadline = time.monotonic() + limit_s
     while not await is_so():

@@ -14,7 +14,7 @@ from faults.theatre import Theatre, open_theatre
 from psm_local.cluster import Cluster
 from psm_operator.values import ObjectRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.component
 
 LANES = 6
 """Operators at once."""

@@ -18,7 +18,7 @@ from faults.theatre import Theatre, open_theatre
 from psm_local.cluster import Cluster
 from psm_operator.values import ObjectRef
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.component, pytest.mark.timeout(1200)]
 
 AT_ONCE = 8
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from faults.audit import entries
-from faults.plays import until_watching
+from faults.plays import SOON_S, until_watching
 from faults.processes import Lease, Operator
 from faults.proxy import Faults
 from faults.shop import is_settled_on, until
@@ -27,11 +27,10 @@ from psm_operator.handlers import WATCHED
 from psm_operator.values import ObjectRef
 from psm_operator.watchdog import Patience
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.component
 
-FAILOVER_S = 20.0
-HANDOVER_S = 5.0
-"""A standby looks every 2 s; the rest is a busy machine's."""
+HANDOVER_S = 12.0
+"""Before the lease would run out; how fast it is, `make bench-operator` measures."""
 GRACE_S = 25.0
 
 SERVICE = BY_KIND["v1", "Service"]
@@ -51,8 +50,8 @@ async def pair(theatre: Theatre, namespace: str) -> AsyncIterator[tuple[Operator
     async with theatre.operator(f"{namespace}-a", namespace, lease=lease) as first:
         await until_watching(first)
         async with theatre.operator(f"{namespace}-b", namespace, lease=lease) as second:
-            await until(partial(answers, second.health_port, "/readyz", 200), "the standby to be ready", 60)
-            await until(partial(_watches_all, second), "the standby to watch", 60)
+            await until(partial(answers, second.health_port, "/readyz", 200), "the standby to be ready")
+            await until(partial(_watches_all, second), "the standby to watch")
             yield first, second
 
 
@@ -81,15 +80,15 @@ async def seconds_until_repaired(theatre: Theatre, ref: ObjectRef) -> float:
     async def is_back() -> bool:
         return f"Service/{ref.name}" in await theatre.shop.children(ref)
 
-    await until(is_back, "the Service to come back", 60)
+    await until(is_back, "the Service to come back")
     return time.monotonic() - started
 
 
 @pytest.mark.parametrize(
     ("number", "limit_s"),
     [
-        pytest.param(signal.SIGKILL, FAILOVER_S, id="after kill -9 within twenty seconds"),
-        pytest.param(signal.SIGTERM, HANDOVER_S, id="after a graceful end at once"),
+        pytest.param(signal.SIGKILL, SOON_S, id="after kill -9"),
+        pytest.param(signal.SIGTERM, HANDOVER_S, id="after a graceful end before the lease runs out"),
     ],
 )
 async def test_the_standby_takes_over_without_listing_anything(
@@ -100,7 +99,7 @@ async def test_the_standby_takes_over_without_listing_anything(
     await theatre.shop.namespace(ref.namespace)
     async with pair(theatre, ref.namespace) as (first, second):
         await theatre.shop.create(ref)
-        await until(partial(_serves, theatre, ref), "version 1 to serve", 90)
+        await until(partial(_serves, theatre, ref), "version 1 to serve")
         assert await answers(second.health_port, "/readyz", 200)
         assert not any(call.is_write for call in second.proxy.calls)
         first.stays_down = True
@@ -125,7 +124,7 @@ async def test_a_graceful_end_does_not_wait_for_aws(theatre: Theatre) -> None:
     async with theatre.operator(ref.namespace, ref.namespace) as operator:
         await until_watching(operator)
         await theatre.shop.create(ref)
-        await until(partial(_serves, theatre, ref), "version 1 to serve", 90)
+        await until(partial(_serves, theatre, ref), "version 1 to serve")
         await asyncio.to_thread(control.set_faults, latency_ms=40_000, naming=ref.name)
         try:
             await theatre.shop.look_now(ref)
@@ -165,7 +164,7 @@ async def test_a_process_that_no_longer_works_says_so_to_the_kubelet(
     async with theatre.operator(ref.namespace, ref.namespace, patience=IMPATIENT) as operator:
         operator.obeys_probes, port = False, operator.health_port
         await until_watching(operator)
-        await until(partial(answers, port, "/healthz", 200), "a healthy operator", 30)
+        await until(partial(answers, port, "/healthz", 200), "a healthy operator")
         match fault:
             case "a watcher that died":
                 operator.proxy.end_watches(403)
@@ -174,7 +173,7 @@ async def test_a_process_that_no_longer_works_says_so_to_the_kubelet(
             case _:
                 operator.proxy.faults = Faults(stalls=True, spares_lease=True)
                 await theatre.shop.create(ref)
-        await until(partial(answers, port, "/healthz", 500, complaint), f"/healthz to say {complaint!r}", 40)
+        await until(partial(answers, port, "/healthz", 500, complaint), f"/healthz to say {complaint!r}")
 
 
 async def test_a_port_that_is_taken_is_told_in_one_line(theatre: Theatre) -> None:
@@ -182,7 +181,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(theatre: Theatre) -> Non
     with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104  # where the operator listens
         named = {"PSM_OPERATOR_HEALTH_PORT": str(taken.getsockname()[1])}
         async with theatre.operator("port-taken", "port-taken", environment=named) as operator:
-            await until(partial(_has_ended, operator), "the operator to end", 30)
+            await until(partial(_has_ended, operator), "the operator to end")
             operator.stays_down = True
             said = operator.log.read_text()
     assert operator.exits[0] == 1

@@ -140,9 +140,9 @@ class Theatre:
             await asyncio.sleep(0.4)
             return not missing
 
-        await until(all_settled, f"version {version} to serve on {len(refs)} models", 180)
+        await until(all_settled, f"version {version} to serve on {len(refs)} models", 300)
 
-    async def went_back(self, ref: ObjectRef, limit_s: float = 90.0) -> None:
+    async def went_back(self, ref: ObjectRef, limit_s: float = 180.0) -> None:
         """Wait until version 1 serves again and everything is written that follows, the last Event too."""
 
         async def is_back() -> bool:

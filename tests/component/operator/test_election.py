@@ -187,7 +187,7 @@ async def test_a_leader_whose_lease_was_taken_ends_at_once(candidate: Candidate,
     live["spec"]["holderIdentity"] = "second"
     await api.send("PUT", LEASE.path(NAMESPACE, lease), body=live)
     with pytest.raises(LeadershipLost, match="last seen holder is second"):
-        await asyncio.wait_for(leader.keep(), 5)
+        await asyncio.wait_for(leader.keep(), SOON_S)
 
 
 async def test_a_leader_that_cannot_renew_ends_at_its_deadline(

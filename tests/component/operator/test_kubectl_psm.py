@@ -22,7 +22,7 @@ from psm_operator.kubectl.models import path
 from psm_operator.kubectl.watching import Follower
 from psm_operator.values import Manifest
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.component
 
 
 @pytest.fixture

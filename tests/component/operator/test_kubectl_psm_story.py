@@ -12,7 +12,7 @@ import pytest
 from plugin_terminal import LIMIT_S, OBJECT, REGION, Terminal
 from waiting import until
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.component
 
 CONTENT = b"model"
 

@@ -26,12 +26,12 @@ from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
 from psm_operator.api.names import API_VERSION, KIND
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
 RELEASE, MODELS = "rbac-used", "rbac-used-models"
 OPTIONS = (f"--set=watchNamespaces={{{MODELS}}}", "--set=cloudWatch.enabled=true")
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 CHILDREN = {
     ("apps", "deployments"): "get list watch create patch delete",

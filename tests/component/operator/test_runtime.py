@@ -31,10 +31,12 @@ from psm_operator.settings import RegistryEventsSettings, ServerSettings, Settin
 from psm_operator.values import GroupRef, Manifest, RegistryUnknown
 from psm_operator.watchdog import Patience
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.component
 
 REGION = "ap-southeast-1"
-WAIT_S = 60.0
+WAIT_S = 120.0
+GRACE_S = 25.0
+"""Within a pod's."""
 CONTENT = b"model"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -345,10 +347,10 @@ async def test_sigterm_ends_the_process_in_time_and_hands_the_lease_over(shop: S
         async with process(shop, lease, 2) as second:
             await asyncio.sleep(3)
             first.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(first.wait(), 15) == 0
+            assert await asyncio.wait_for(first.wait(), GRACE_S) == 0
             await until(lambda: leads(shop, lease, "operator-2_"), "the second to lead")
             second.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(second.wait(), 15) == 0
+            assert await asyncio.wait_for(second.wait(), GRACE_S) == 0
     assert await shop.holder(lease) == ""
 
 
@@ -375,7 +377,7 @@ async def test_a_process_that_loses_its_lease_ends_with_an_error(shop: Shop, api
         await until(lambda: leads(shop, lease, "operator-1_"), "the process to lead")
         taken: list[Manifest] = [{"op": "replace", "path": "/spec/holderIdentity", "value": "somebody-else"}]
         await api.send("PATCH", LEASE.path("psm-system", lease), body=taken, content_type=JSON_PATCH)
-        assert await asyncio.wait_for(child.wait(), 15) == 1
+        assert await asyncio.wait_for(child.wait(), WAIT_S) == 1
 
 
 async def leads(shop: Shop, lease: str, who: str) -> bool:

@@ -24,7 +24,7 @@ from psm_contract.manifest import MANIFEST, Manifest
 from psm_local.cluster import Cluster
 from psm_training.archive import unpack
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.component
 
 ROOT = Path(__file__).parents[3]
 GROUP = "pipeline"
