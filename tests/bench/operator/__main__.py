@@ -1,7 +1,7 @@
 """`make bench-operator`: how fast the operator is, beside a naive handler that does the same once.
 
-Writes build/bench/operator.json after every phase; at the end draws docs/img/bench-operator.svg and writes the tables of
-docs/performance.md.
+Writes build/bench/operator.json after every phase; a complete run also draws docs/img/bench-operator.svg and writes the
+tables of docs/performance.md.
 """
 
 import argparse
@@ -29,6 +29,8 @@ from psm_local.errors import LocalError
 RESULTS: Final = REPOSITORY / "build" / "bench" / "operator.json"
 PLOT: Final = REPOSITORY / "docs" / "img" / "bench-operator.svg"
 PAGE: Final = REPOSITORY / "docs" / "performance.md"
+CRS: Final = (100, 500, 1000, 2000)
+CHURN_MINUTES: Final = 30.0
 FAILURES: Final = (*COMMON_FAILURES, LocalError, aiohttp.ClientError, BotoCoreError, ClientError)
 
 
@@ -40,8 +42,13 @@ class Options:
     churn_minutes: float
     steady: int
     has_naive: bool
-    plot: Path
     results: Path
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the page may tell it."""
+        is_whole = set(self.crs) >= set(CRS) and self.churn_minutes >= CHURN_MINUTES and self.has_naive
+        return is_whole and self.results == RESULTS
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -52,18 +59,19 @@ class Options:
 def options() -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.operator", description=__doc__)
-    parser.add_argument("--crs", default="100,500,1000,2000", help="numbers of models (default: %(default)s)")
-    parser.add_argument("--churn-minutes", type=float, default=30.0, help="0 leaves churn out (default: %(default)s)")
+    parser.add_argument("--crs", default=",".join(map(str, CRS)), help="numbers of models (default: %(default)s)")
+    parser.add_argument(
+        "--churn-minutes", type=float, default=CHURN_MINUTES, help="0 leaves churn out (default: %(default)s)"
+    )
     parser.add_argument(
         "--steady", type=int, default=0, help="number of models for the other phases (default: 1000 or the most)"
     )
     parser.add_argument("--no-naive", action="store_true", help="leave the naive handler out")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--plot", type=Path, default=PLOT)
     args = parser.parse_args()
     crs = tuple(int(text) for text in args.crs.split(",") if text)
     steady = args.steady or (1000 if 1000 in crs else max(crs))
-    return Options(crs, args.churn_minutes, steady, not args.no_naive, args.plot, args.results)
+    return Options(crs, args.churn_minutes, steady, not args.no_naive, args.results)
 
 
 async def run(chosen: Options) -> int:
@@ -85,11 +93,12 @@ async def run(chosen: Options) -> int:
 
 
 def publish(chosen: Options, results: Results) -> None:
-    """Draw and tell what there is, also of a run that was cut short; the page only when its plot is drawn."""
-    draw(results.as_json(), chosen.plot)
-    if chosen.plot == PLOT:
+    """Draw and tell a complete run, also one that was cut short: its errors are among its figures."""
+    say(f"wrote {chosen.results}")
+    if chosen.is_complete:
+        draw(results.as_json(), PLOT)
         tell(results.as_json(), PAGE)
-    say(f"wrote {chosen.results} and {chosen.plot}")
+        say(f"wrote {PLOT} and {PAGE}")
 
 
 async def measure_floor(models: int, chosen: Options, results: Results) -> None:
