@@ -165,6 +165,7 @@ async def test_a_process_that_no_longer_works_says_so_to_the_kubelet(
         operator.obeys_probes, port = False, operator.health_port
         await until_watching(operator)
         await until(partial(answers, port, "/healthz", 200), "a healthy operator")
+        await until(partial(answers, port, "/readyz", 200), "an operator that has listed everything")
         match fault:
             case "a watcher that died":
                 operator.proxy.end_watches(403)

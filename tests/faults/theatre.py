@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import aiohttp
+from crds import install_crd
 from faults.processes import Lease, Operator
 from faults.proxy import Proxy
 from faults.shop import Registry, Shop, is_settled_on, until
@@ -30,7 +31,6 @@ LEASES: Final = "psm-faults"
 """Namespace of the Lease of an operator that looks after every namespace."""
 TELL_S: Final = 30.0
 """An Event is recorded in the pass that wrote the status."""
-CRD: Final = Path(__file__).parents[2] / "crds" / "pricesensitivitymodels.retail.mlops.yaml"
 
 
 @dataclass
@@ -159,8 +159,7 @@ class Theatre:
 @asynccontextmanager
 async def open_theatre(cluster: Cluster, folder: Path) -> AsyncIterator[Theatre]:
     """Everything that faults share, on a cluster that runs."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/pricesensitivitymodels.retail.mlops", "--timeout=30s")
+    await asyncio.to_thread(install_crd, cluster)
     config = json.loads(cluster.kubeconfig.read_text())
     authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
     token = config["users"][0]["user"]["token"]

@@ -16,6 +16,7 @@ import aiohttp
 import boto3
 import msgspec
 from bench.results import REPOSITORY
+from crds import install_crd
 
 from psm_local.cluster import Cluster
 from psm_local.control_plane import start_control_plane
@@ -253,8 +254,7 @@ def control_plane(name: str, models: int, say: Say) -> Iterator[Cluster]:
     server = {**FLAGS["kube-apiserver"], "audit-policy-file": str(policy)}
     flags = {**FLAGS, "kube-apiserver": server}
     with start_control_plane(name, kwok=True, audit=True, say=say, nodes=nodes, flags=flags) as cluster:
-        cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        install_crd(cluster)
         names = [*(namespace(number) for number in range(GROUPS)), "psm-system"]
         items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
         cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))

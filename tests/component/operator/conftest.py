@@ -2,19 +2,16 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
+from crds import install_crd
 from plugin_terminal import Terminal
-from waiting import until
 
 from psm_local.aws import AwsEndpoints
 from psm_local.cluster import Cluster
 from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.kube_api import KubeApi
-
-CRD = Path(__file__).parents[3] / "crds" / "pricesensitivitymodels.retail.mlops.yaml"
 
 ONE_TRY = AwsLimits(attempts=1)
 """What is away is away at once; what is only slow on a busy machine is waited for."""
@@ -23,13 +20,7 @@ ONE_TRY = AwsLimits(attempts=1)
 @pytest.fixture(scope="session")
 def cluster(control_plane: Cluster) -> Cluster:
     """A control plane with the CRD and the namespaces that the operator expects."""
-    control_plane.kubectl("apply", "--server-side", "-f", str(CRD))
-    # at first there are no conditions at all, which neither `wait` nor a JSONPath filter can take
-    established = '-o=go-template={{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}}'
-    until(
-        lambda: control_plane.kubectl("get", "crd/pricesensitivitymodels.retail.mlops", established) == "True",
-        "the CRD to be established",
-    )
+    install_crd(control_plane)
     for namespace in ("psm-system", "mlops"):
         control_plane.kubectl("create", "namespace", namespace)
     return control_plane

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from builders import REGISTRY, desired_model
+from crds import install_crd
 
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
-from psm_operator.api.crd import CRD_FILE
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.apply import REPLICAS_MANAGER, must_hand_over_replicas, replicas_only
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
@@ -33,8 +33,7 @@ Live = dict[tuple[str, str], Manifest]
 @pytest.fixture(scope="module")
 def api(control_plane: Cluster) -> Iterator[Cluster]:
     """An API server that knows the kind, and a namespace under the restricted Pod Security Standard."""
-    control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / CRD_FILE))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / CRD_FILE))
+    install_crd(control_plane)
     control_plane.kubectl("create", "namespace", NAMESPACE)
     control_plane.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     yield control_plane

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from crds import install_crd
 
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
-from psm_operator.api.crd import CRD_FILE, schema
+from psm_operator.api.crd import schema
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.spec import ModelSpec
 
@@ -27,8 +28,7 @@ REGISTRY = {"modelPackageGroupName": "price-sensitivity", "region": "ap-southeas
 @pytest.fixture(scope="module")
 def api(control_plane: Cluster) -> Iterator[Cluster]:
     """An API server that knows the kind, and a namespace."""
-    control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / CRD_FILE))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / CRD_FILE))
+    install_crd(control_plane)
     control_plane.kubectl("create", "namespace", NAMESPACE)
     yield control_plane
     control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
@@ -242,7 +242,6 @@ def described(node: dict[str, Any], path: str = "psm") -> Iterator[str]:
 
 def test_explain_has_an_answer_for_every_field(api: Cluster) -> None:
     """`kubectl explain` of every object, which lists its fields with their descriptions."""
-    api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / CRD_FILE))
     paths = [path for path in described(schema()) if path.startswith("psm.spec")]
     answers = {path: api.kubectl("explain", path) for path in ("psm", "psm.status", *paths)}
     assert len(answers) > 20

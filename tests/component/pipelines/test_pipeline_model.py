@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from artifacts import ArtifactFile
+from crds import install_crd
 from pipeline_runner import Job, Sandbox
 from pipeline_steps import github_job, github_steps
 from plugin_terminal import LIMIT_S, REGION, Terminal
@@ -39,12 +40,7 @@ SPEC = {
 @pytest.fixture
 def terminal(control_plane: Cluster) -> Iterator[Terminal]:
     """Kubectl in a namespace of its own, where the CRD is known."""
-    control_plane.kubectl(
-        "apply", "--server-side", "-f", str(ROOT / "crds" / "pricesensitivitymodels.retail.mlops.yaml")
-    )
-    established = '-o=go-template={{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}}'
-    crd = "crd/pricesensitivitymodels.retail.mlops"
-    until(lambda: control_plane.kubectl("get", crd, established) == "True", "the CRD to be established")
+    install_crd(control_plane)
     control_plane.kubectl("create", "namespace", "pipeline")
     yield Terminal(control_plane, "pipeline")
     control_plane.kubectl("delete", "namespace", "pipeline", "--wait=false")
