@@ -15,7 +15,7 @@ from typing import Any, Final
 from faults.processes import Operator
 from faults.proxy import Call, Faults, Proxy
 from faults.shop import until
-from faults.theatre import Theatre
+from faults.theatre import Theatre, until_met, until_watching
 
 from psm_local.emulator.control import EmulatorControl
 from psm_local.supervise.state import load_state
@@ -38,16 +38,6 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def until_watching(operator: Operator) -> None:
-    """Wait until an operator watches everything and leads."""
-
-    async def is_up() -> bool:
-        leads = any("/leases" in call.path and call.method != "GET" for call in operator.proxy.calls)
-        return leads and operator.proxy.open_watches >= len(WATCHED)
-
-    await until(is_up, f"{operator.name} to watch everything")
-
-
 async def undisturbed(theatre: Theatre, ref: ObjectRef) -> int:
     """What all others are compared with."""
     async with theatre.operator(ref.namespace, ref.namespace):
@@ -65,6 +55,7 @@ async def with_faults(theatre: Theatre, ref: ObjectRef, *, faults: Callable[[], 
         await until_watching(operator)
         operator.proxy.faults = faults()
         await theatre.shop.spoil_2(ref)
+        await until_met(operator.proxy)
         await pause(lasting_s)
         met = operator.proxy.met
         operator.proxy.heal()
@@ -152,6 +143,10 @@ async def etcd_frozen(theatre: Theatre, ref: ObjectRef) -> int:
 async def registry_faults(theatre: Theatre, ref: ObjectRef, **faults: Any) -> int:
     """Faults of the registry, for this model's group alone, from right before the trigger on."""
     control = EmulatorControl(theatre.cluster.aws.host_url)
+
+    async def is_unknown() -> bool:
+        return not await theatre.shop.is_resolved(ref)
+
     async with theatre.operator(ref.namespace, ref.namespace) as operator, theatre.registry_lock:
         await until_watching(operator)
         await theatre.shop.spoil_2_unseen(ref)
@@ -160,12 +155,12 @@ async def registry_faults(theatre: Theatre, ref: ObjectRef, **faults: Any) -> in
             for _ in range(4):
                 await theatre.shop.look_now(ref)
                 await pause(3)
-            met = not await theatre.shop.is_resolved(ref)
+            await until(is_unknown, "the operator to say that it cannot read the registry")
         finally:
             await asyncio.to_thread(control.set_faults)
         await theatre.shop.look_now(ref)
         await theatre.went_back(ref)
-    return int(met)
+    return 1
 
 
 async def lying_list(theatre: Theatre, ref: ObjectRef) -> int:
@@ -217,6 +212,7 @@ async def s3_faults(theatre: Theatre, ref: ObjectRef, *, faults: Callable[[], Fa
         await until_watching(operator)
         s3.faults = faults()
         await theatre.shop.spoil_2(ref)
+        await until_met(s3)
         await pause(12)
         met: int = s3.met
         s3.heal()

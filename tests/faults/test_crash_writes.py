@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fault_record import FaultRecord
-from faults.plays import pause, until_watching
+from faults.plays import pause
 from faults.processes import Operator
 from faults.proxy import Call, Dropped, Faults
-from faults.theatre import Theatre, open_theatre
+from faults.theatre import Theatre, open_theatre, until_watching
 
 from psm_local.cluster import Cluster
 from psm_operator.values import ObjectRef

@@ -12,11 +12,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 from faults.audit import entries
-from faults.plays import SOON_S, until_watching
+from faults.plays import SOON_S
 from faults.processes import Lease, Operator
 from faults.proxy import Faults
 from faults.shop import is_settled_on, until
-from faults.theatre import Theatre, open_theatre
+from faults.theatre import Theatre, open_theatre, until_watching
 
 from psm_local.cluster import Cluster
 from psm_local.emulator.control import EmulatorControl

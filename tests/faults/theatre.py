@@ -24,6 +24,7 @@ from faults.shop import Registry, Shop, is_settled_on, until
 from psm_local.cluster import Cluster
 from psm_operator.adapters.kinds import MODEL
 from psm_operator.adapters.kube_api import KubeApi
+from psm_operator.handlers import WATCHED
 from psm_operator.values import ObjectRef
 from psm_operator.watchdog import Patience
 
@@ -188,3 +189,22 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def until_watching(operator: Operator) -> None:
+    """Wait until an operator watches everything and leads."""
+
+    async def is_up() -> bool:
+        leads = any("/leases" in call.path and call.method != "GET" for call in operator.proxy.calls)
+        return leads and operator.proxy.open_watches >= len(WATCHED)
+
+    await until(is_up, f"{operator.name} to watch everything")
+
+
+async def until_met(proxy: Proxy) -> None:
+    """Wait until a request met the fault: only from then on it lasts."""
+
+    async def is_met() -> bool:
+        return proxy.met > 0
+
+    await until(is_met, "a request to meet the fault")
