@@ -28,12 +28,35 @@ _MOST_AHEAD: Final = 32
 _EVICTED_SHARE: Final = 16
 """The longest idle sixteenth goes when there are too many connections, so that looking for it stays rare."""
 
+_LINGER_S: Final = 2.0
+"""For a client that is still sending to take the answers that it is owed."""
+
 _MALFORMED: Final = 400
 _TOO_LARGE: Final = 431
 
 
 class _RefusedError(Exception):
     """Ends the parsing from within a callback; httptools turns it into its own error."""
+
+
+class _HalfClosing:
+    """A transport whose `close` ends our side alone, for a client that is still sending.
+
+    To close on bytes that nobody read resets the connection, which costs the client the answers under way (RFC 9112 9.6).
+    The rest goes when the client closes its side, or after _LINGER_S.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def close(self) -> None:
+        """Write what is left, then end our side."""
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +204,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._answer(status, msg)
             else:  # what was asked before came in full: it is answered, the last answer closes
                 cycle.keep_alive = False
+                cycle.transport = cast(asyncio.Transport, _HalfClosing(self.transport))
         elif self.pipeline or cycle.response_started:
             self.transport.close()
         else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from artifacts import ArtifactFile, make_artifact
 from predictor_process import PredictorProcess, environment, serving
-from raw_http import RawAnswer, answers_until_closed
+from raw_http import RawAnswer, answers_until_closed, read_answer
 
 LAST = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 HIDDEN = b"GET /model HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -217,6 +217,18 @@ def test_requests_sent_far_ahead_end_the_connection_after_the_answers_that_are_o
 
     assert 32 <= len(answers) <= 64
     assert {answer.status for answer in answers} == {200}
+
+
+def test_answers_that_are_owed_arrive_though_the_client_goes_on_sending(process: PredictorProcess) -> None:
+    """To close on bytes that nobody read would reset the connection, and what is under way would be lost."""
+    with process.connect() as connection, connection.makefile("rb") as answers:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 40)
+        seen = 0
+        while (answer := read_answer(answers)) is not None:
+            assert answer.status == 200
+            seen += 1
+            connection.sendall(b"x" * 1000)
+    assert seen >= 32
 
 
 def test_nonsense_after_a_whole_request_does_not_cost_its_answer(process: PredictorProcess, basket: bytes) -> None:
