@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from faults.processes import Operator
 from faults.proxy import Call, Faults, Proxy
-from faults.shop import until
+from faults.shop import SOON_S, until
 from faults.theatre import Theatre, until_met, until_watching
 
 from psm_local.emulator.control import EmulatorControl
@@ -28,9 +28,6 @@ AWAY_S: Final = 180.0
 """As long as an upgrade of a control plane takes."""
 FREEZE_S: Final = 20.0
 LONGER_THAN_THE_LEASE_S: Final = 14.0
-
-SOON_S: Final = 120.0
-"""Until what must happen has happened, on a busy machine."""
 
 
 async def pause(seconds: float) -> None:

@@ -32,6 +32,9 @@ NAME: Final = "NAME"
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
+SOON_S: Final = 120.0
+"""Until what must happen has happened, on a busy machine."""
+
 
 class Registry:
     """Groups with a good version 1, approved, and a good version 2 that waits for approval."""
@@ -249,7 +252,7 @@ def is_settled_on(status: Manifest, version: int) -> bool:
     return served == [version, version] and ready == ["True"] and not is_moving
 
 
-async def until(is_so: Callable[[], Awaitable[bool]], what: str, limit_s: float = 120.0) -> None:
+async def until(is_so: Callable[[], Awaitable[bool]], what: str, limit_s: float = SOON_S) -> None:
     """Wait until it is so, or fail naming what was waited for."""
     deadline = time.monotonic() + limit_s
     while not await is_so():

@@ -12,10 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 from faults.audit import entries
-from faults.plays import SOON_S
 from faults.processes import Lease, Operator
 from faults.proxy import Faults
-from faults.shop import is_settled_on, until
+from faults.shop import SOON_S, is_settled_on, until
 from faults.theatre import Theatre, open_theatre, until_watching
 
 from psm_local.cluster import Cluster

@@ -30,6 +30,8 @@ from psm_operator.watchdog import Patience
 
 LEASES: Final = "psm-faults"
 """Namespace of the Lease of an operator that looks after every namespace."""
+BACK_S: Final = 180.0
+"""Until version 1 serves again, on a busy machine."""
 TELL_S: Final = 30.0
 """An Event is recorded in the pass that wrote the status."""
 
@@ -143,7 +145,7 @@ class Theatre:
 
         await until(all_settled, f"version {version} to serve on {len(refs)} models", 300)
 
-    async def went_back(self, ref: ObjectRef, limit_s: float = 180.0) -> None:
+    async def went_back(self, ref: ObjectRef) -> None:
         """Wait until version 1 serves again and everything is written that follows, the last Event too."""
 
         async def is_back() -> bool:
@@ -153,7 +155,7 @@ class Theatre:
         async def is_told() -> bool:
             return any(event["reason"] == "RolledBack" for event in await self.shop.events(ref))
 
-        await until(is_back, f"{ref} to go back to version 1", limit_s)
+        await until(is_back, f"{ref} to go back to version 1", BACK_S)
         await until(is_told, f"the Event of {ref}", TELL_S)
 
 
