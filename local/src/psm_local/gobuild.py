@@ -1,6 +1,6 @@
 """Build the Go programs of the embedded cluster from the modules in `gotools/`.
 
-Called by whoever needs a program; the first call builds, later ones find the result in the cache. The modules hold no
+Called by whoever needs a program; the first call builds, later ones find the result in the cache. Most modules hold no
 Go code: `go.mod` names the programs and `go.sum` pins every source file. Compiled packages stay in Go's own build
 cache, so an interrupted build goes on where it was.
 """
@@ -73,12 +73,13 @@ KWOK = ProgramSet(
     ),
 )
 PAUSE = ProgramSet("pause", "pause", ("psm-local/gotools/pause",))
+ARGOLUA = ProgramSet("argolua", "argolua", ("psm-local/gotools/argolua",))
 KIND = ProgramSet("kind", "kind", ("sigs.k8s.io/kind",))
 TFLINT = ProgramSet("tflint", "tflint", ("github.com/terraform-linters/tflint",))
 ACTIONLINT = ProgramSet("actionlint", "actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",))
 CRANE = ProgramSet("crane", "crane", ("github.com/google/go-containerregistry/cmd/crane",))
 EMBEDDED = (CONTROL_PLANE, NODE, HELM, METRICS_SERVER, KWOK, PAUSE)
-ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE, TFLINT)
+ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE, TFLINT, ARGOLUA)
 
 
 def _program_name(package: str) -> str:

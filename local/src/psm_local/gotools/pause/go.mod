@@ -1,4 +1,4 @@
-// The process that holds a pod's namespaces; the only Go code of this repository.
+// The process that holds a pod's namespaces.
 module psm-local/gotools/pause
 
 go 1.26.0
