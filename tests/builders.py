@@ -13,7 +13,7 @@ DEFAULTS = PredictorDefaults(image="localhost/mlops/api-price-sensitivity:dev")
 
 def model_spec(**fields: Any) -> ModelSpec:
     """A parsed spec; `fields` are top-level JSON fields beside the registry."""
-    return ModelSpec.model_validate({"registry": REGISTRY, **fields})
+    return ModelSpec.model_validate({"registry": REGISTRY, **fields}, extra="forbid")
 
 
 def serve_target(version: int = 17) -> ServeTarget:

@@ -254,9 +254,9 @@ def test_a_registry_that_throttles_changes_nothing_that_runs(cast: Cast) -> None
             id="a fixed size and an autoscaler",
         ),
         pytest.param(
-            {"version": {"policy": "LatestApproved", "pin": 1}},
-            "set exactly one of version.policy, version.range and version.pin",
-            id="a policy and a pin",
+            {"version": {"policy": "LatestApproved", "range": ">1"}},
+            "version.policy and version.range exclude each other: remove one of them",
+            id="a policy and a range",
         ),
         pytest.param({"interval": "5s"}, "interval must be at least 15s", id="an interval too short"),
     ],

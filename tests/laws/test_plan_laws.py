@@ -20,11 +20,14 @@ QUANTITIES = st.one_of(
     st.integers(1, 64),
 )
 NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,8}", fullmatch=True)
+NAMES_OR_NONE = st.sampled_from(["", "a", "b.c"])
 TEXTS = st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=8)
 PREDICTORS = st.fixed_dictionaries(
     {},
     optional={
-        "image": st.sampled_from(["", "registry.example/predictor:1", "registry.example/predictor@sha256:ab"]),
+        "image": st.sampled_from(
+            ["", "registry.example/predictor:1", f"registry.example/predictor@sha256:{'ab' * 32}"]
+        ),
         "workers": st.integers(1, 16),
         "env": st.lists(
             st.fixed_dictionaries({"name": NAMES, "value": TEXTS}), max_size=3, unique_by=lambda v: v["name"]
@@ -47,7 +50,7 @@ NETWORKS = st.fixed_dictionaries(
     {},
     optional={
         "ingress": st.fixed_dictionaries(
-            {"host": st.just("a.example")}, optional={"className": TEXTS, "tlsSecretName": TEXTS}
+            {"host": st.just("a.example")}, optional={"className": NAMES_OR_NONE, "tlsSecretName": NAMES_OR_NONE}
         ),
         "networkPolicy": st.fixed_dictionaries({"enabled": st.booleans()}),
         "service": st.fixed_dictionaries({"port": st.integers(1, 65535)}),

@@ -118,7 +118,7 @@ def test_every_model_shown_is_valid(page: Path) -> None:
     for block in blocks:
         manifest: dict[str, Any] = yaml.safe_load(block)
         assert manifest["kind"] == KIND
-        ModelSpec.model_validate(manifest["spec"])
+        ModelSpec.model_validate(manifest["spec"], extra="forbid")
 
 
 def test_every_path_named_in_the_architecture_exists() -> None:

@@ -12,12 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pydantic import ValidationError
-
 from psm_operator.api.conditions import Reason
 from psm_operator.api.names import API_VERSION, KIND
-from psm_operator.api.spec import ModelSpec
-from psm_operator.api.status import ModelStatus
+from psm_operator.api.stored import InvalidSpec, read_spec, read_status
 from psm_operator.decide.monitoring import (
     FINALIZER,
     Conflict,
@@ -177,12 +174,12 @@ class MonitoringKeeper:
         wanted: Wanted | None = None
         if not is_going:
             try:
-                spec = ModelSpec.model_validate(model["spec"])
-                status = ModelStatus.model_validate(model.get("status") or {})
-            except ValidationError:
+                spec = read_spec(model["spec"])
+            except InvalidSpec:
                 return None  # a pass tells of it; what is in AWS stays as it is
             if spec.suspend:
                 return None
+            status = read_status(model.get("status") or {})
             wanted = wanted_monitoring(ref, metadata["uid"], spec, status, self._defaults)
         if wanted is None and FINALIZER not in finalizers:
             return None

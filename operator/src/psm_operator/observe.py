@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
-
 from psm_operator.api.conditions import Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus, Stage
+from psm_operator.api.stored import InvalidSpec, read_spec, read_status
 from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
 from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.monitoring import FINALIZER, wanted_monitoring
@@ -143,11 +142,9 @@ def _monitoring(
 
 def _parse(model: Manifest) -> tuple[ModelSpec, ModelStatus]:
     try:
-        return ModelSpec.model_validate(model["spec"]), ModelStatus.model_validate(model.get("status") or {})
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Stalled(Reason.INVALID_SPEC, f"{where}: {first['msg']} (is {first['input']!r}); correct it") from err
+        return read_spec(model["spec"]), read_status(model.get("status") or {})
+    except InvalidSpec as err:
+        raise Stalled(Reason.INVALID_SPEC, str(err)) from err
 
 
 def group_of(spec: ModelSpec) -> GroupRef:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType
+from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, shortened
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.status import ModelStatus
 from psm_operator.decide.events import events, monitoring_event, release_of
@@ -82,7 +82,7 @@ def _with_monitoring(
         "type": ConditionType.MONITORING_READY.value,
         "status": ConditionStatus.FALSE.value,
         "reason": view.reason.value,
-        "message": view.message,
+        "message": shortened(view.message),
         "observedGeneration": metadata["generation"],
         "lastTransitionTime": old["lastTransitionTime"] if old is not None and is_same else f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
@@ -96,18 +96,19 @@ async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
     others = [c for c in before.get("conditions") or [] if c["type"] != ConditionType.STALLED]
     old = next((c for c in before.get("conditions") or [] if c["type"] == ConditionType.STALLED), None)
     metadata = seen.model["metadata"]
+    message = shortened(str(seen.stall))
     condition = {
         "type": ConditionType.STALLED.value,
         "status": ConditionStatus.TRUE.value,
         "reason": seen.stall.reason.value,
-        "message": str(seen.stall),
+        "message": message,
         "observedGeneration": metadata["generation"],
         "lastTransitionTime": old["lastTransitionTime"] if old else f"{deps.clock.now():%Y-%m-%dT%H:%M:%SZ}",
     }
     status = {
         **before,
         "observedGeneration": metadata["generation"],
-        "message": str(seen.stall),
+        "message": message,
         "conditions": [*others, condition],
     }
     if status != before:
@@ -126,7 +127,7 @@ def with_stall(status: ModelStatus, seen: Observation, stall: Stalled) -> ModelS
         last_transition_time=before.last_transition_time if before is not None else seen.now,
     )
     others = tuple(c for c in status.conditions if c.type is not ConditionType.STALLED)
-    return status.model_copy(update={"conditions": (*others, condition), "message": str(stall)})
+    return status.model_copy(update={"conditions": (*others, condition), "message": condition.message})
 
 
 async def _write(seen: Observation, status: ModelStatus, cluster: Cluster) -> Observation:
@@ -135,6 +136,8 @@ async def _write(seen: Observation, status: ModelStatus, cluster: Cluster) -> Ob
     written = await cluster.write_status(seen.ref, as_json(status), seen.resource_version)
     if written is None:
         raise Retryable(f"{seen.ref} went away while its status was written", retry_after_s=0)
+    if written["metadata"]["resourceVersion"] == seen.resource_version:
+        return seen  # nothing of it is stored: the CRD is older than this operator
     return replace(seen, status=status, resource_version=written["metadata"]["resourceVersion"])
 
 

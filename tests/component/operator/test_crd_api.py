@@ -11,9 +11,12 @@ from crds import install_crd
 
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
+from psm_operator.api.conditions import Condition
 from psm_operator.api.crd import schema
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.spec import ModelSpec
+from psm_operator.api.status import ModelStatus, Phase
+from psm_operator.report import as_json
 
 pytestmark = pytest.mark.component
 
@@ -48,11 +51,6 @@ def stored(api: Cluster, manifest: str) -> dict[str, Any]:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "policy and pin": (
-        {"version": {"policy": "LatestApproved", "pin": 3}},
-        "set exactly one of version.policy, version.range and version.pin",
-    ),
-    "neither policy nor pin": ({"version": {}}, "set exactly one of version.policy, version.range and version.pin"),
     "replicas and autoscaling": ({"replicas": 3, "autoscaling": {}}, "replicas and autoscaling exclude each other"),
     "more at least than at most": (
         {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}},
@@ -88,7 +86,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a quantity that is none": ({"predictor": {"resources": {"limits": {"memory": "1GiB"}}}}, "should match"),
     "policy and range": (
         {"version": {"policy": "LatestApproved", "range": ">3"}},
-        "set exactly one of version.policy, version.range and version.pin",
+        "version.policy and version.range exclude each other",
     ),
     "a range in words": ({"version": {"range": "from 3 to 7"}}, "should match"),
     "metrics of CloudWatch without saying which": (
@@ -126,6 +124,76 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a role that is none": ({"registry": {**REGISTRY, "roleARN": "reader"}}, "should match"),
     "an unknown field": ({"replica": 3}, 'unknown field "spec.replica"'),
     "an unknown policy": ({"version": {"policy": "Newest"}}, "Unsupported value"),
+    "the clock of a machine": (
+        {"schedule": {"timezone": "Local", "offHours": [{"start": "20:00", "end": "07:00"}]}},
+        "not the clock of some machine",
+    ),
+    "a file of a machine": (
+        {"schedule": {"timezone": "localtime", "offHours": [{"start": "20:00", "end": "07:00"}]}},
+        "not the clock of some machine",
+    ),
+    "no pod may ever go": ({"disruption": {"maxUnavailable": 0}}, "should be greater than or equal to 1"),
+    "no share may ever go": ({"disruption": {"maxUnavailable": "0%"}}, "should match"),
+    "more than all may go": ({"disruption": {"maxUnavailable": "101%"}}, "should match"),
+    "an image that is none": ({"predictor": {"image": "Not An Image"}}, "should match"),
+    "an image in upper case": ({"predictor": {"image": "registry.example/Predictor:1"}}, "should match"),
+    "a quantity that says yes": ({"predictor": {"resources": {"limits": {"cpu": True}}}}, "limits.cpu"),
+    "a quantity below nothing": ({"predictor": {"resources": {"limits": {"cpu": -0.5}}}}, "limits.cpu"),
+    "a quantity beyond all bounds": ({"predictor": {"resources": {"limits": {"cpu": "1e999"}}}}, "should match"),
+    "a secret in upper case": ({"predictor": {"imagePullSecrets": [{"name": "Mine"}]}}, "should match"),
+    "a value and a source": (
+        {"predictor": {"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}},
+        "has value or valueFrom, not both",
+    ),
+    "a source that is none": ({"predictor": {"env": [{"name": "A", "valueFrom": {}}]}}, "valueFrom"),
+    "a selector that is no label": (
+        {"predictor": {"nodeSelector": {"a b": "c"}}},
+        "predictor.nodeSelector must have keys like",
+    ),
+    "a selector of no value": ({"predictor": {"nodeSelector": {"a": "b c"}}}, "should match"),
+    "a toleration of nothing": (
+        {"predictor": {"tolerations": [{"operator": "Equal"}]}},
+        "a toleration without key must have operator Exists",
+    ),
+    "a toleration of every value with one": (
+        {"predictor": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}},
+        "a toleration with operator Exists has no value",
+    ),
+    "a toleration that ends for no effect": (
+        {"predictor": {"tolerations": [{"key": "a", "tolerationSeconds": 3}]}},
+        "tolerationSeconds needs effect NoExecute",
+    ),
+    "an address as host": ({"networking": {"ingress": {"host": "10.0.0.1"}}}, "must be a DNS name"),
+    "a path that goes up": ({"networking": {"ingress": {"host": "a.example", "path": "/a/../b"}}}, "must not have ."),
+    "a class that is none": ({"networking": {"ingress": {"host": "a.example", "className": "A B"}}}, "should match"),
+    "a certificate that is none": (
+        {"networking": {"ingress": {"host": "a.example", "tlsSecretName": "a_b"}}},
+        "should match",
+    ),
+    "two classes": (
+        {
+            "networking": {
+                "ingress": {
+                    "host": "a.example",
+                    "className": "alb",
+                    "annotations": {"kubernetes.io/ingress.class": "alb"},
+                }
+            }
+        },
+        "exclude each other",
+    ),
+    "an annotation that is none": (
+        {"networking": {"ingress": {"host": "a.example", "annotations": {"a b": "c"}}}},
+        "ingress.annotations must have keys like",
+    ),
+    "the operator's own annotation": (
+        {"networking": {"ingress": {"host": "a.example", "annotations": {"retail.mlops/applied": "c"}}}},
+        "they are the operator's",
+    ),
+    "annotations without end": (
+        {"networking": {"ingress": {"host": "a.example", "annotations": {f"a{n}": "x" * 8000 for n in range(9)}}}},
+        "at most 60000 characters",
+    ),
     "a path that is none": ({"networking": {"ingress": {"host": "a.example", "path": "v1"}}}, "should match"),
 }
 
@@ -137,7 +205,7 @@ def test_a_contradiction_is_refused_in_words(api: Cluster, spec: dict[str, Any],
         stored(api, model(**spec))
     assert message in str(refusal.value)
     with pytest.raises(ValueError, match=r"."):
-        ModelSpec.model_validate({"registry": REGISTRY, **spec})
+        ModelSpec.model_validate({"registry": REGISTRY, **spec}, extra="forbid")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +225,13 @@ def test_names_that_children_could_not_have_are_refused(api: Cluster, name: str,
 ADMITTED: dict[str, dict[str, Any]] = {
     "nothing but a group": {},
     "a pin": {"version": {"pin": 17}},
+    "a pin beside a policy": {"version": {"policy": "LatestApproved", "pin": 17}},
+    "a pin beside a range": {"version": {"range": ">=20", "pin": 17}},
+    "no way to choose": {"version": {}},
+    "a CPU request as a number": {"predictor": {"resources": {"requests": {"cpu": 0.5, "memory": "256Mi"}}}},
+    "an image by digest": {"predictor": {"image": f"registry.example:5000/a/b-c__d:1.2@sha256:{'0' * 64}"}},
+    "every taint": {"predictor": {"tolerations": [{"operator": "Exists"}, {"key": "", "operator": "Exists"}]}},
+    "a node": {"predictor": {"nodeSelector": {"node.kubernetes.io/instance-type": "m5.large", "empty": ""}}},
     "nulls": {"autoscaling": None, "replicas": None, "networking": {"ingress": None}, "version": None},
     "a range": {"version": {"range": ">=12 <40 !=17"}},
     "another account": {"registry": {**REGISTRY, "roleARN": "arn:aws:iam::222222222222:role/team/registry-reader"}},
@@ -221,14 +296,79 @@ def test_the_group_is_immutable(api: Cluster, field: str, value: str) -> None:
         api.kubectl("patch", "psm", "fixed", "-n", NAMESPACE, "--type=merge", "-p", patch)
 
 
-def test_scale_takes_over_from_autoscaling_unless_it_was_asked_for(api: Cluster) -> None:
-    """`kubectl scale` writes spec.replicas; beside an autoscaling of the user's own it is a contradiction."""
+def test_there_is_no_scale_subresource_to_fail(api: Cluster) -> None:
+    """Without spec.replicas, which autoscaling excludes, the API server could only answer it with 500."""
     api.kubectl("apply", "-f", "-", stdin=model("scaled"))
-    api.kubectl("scale", "psm/scaled", "-n", NAMESPACE, "--replicas=3")
-    assert ModelSpec.model_validate(read(api, "scaled")["spec"]).autoscaling is None
-    api.kubectl("apply", "-f", "-", stdin=model("scaled-by-load", autoscaling={"maxReplicas": 4}))
-    with pytest.raises(LocalError, match="replicas and autoscaling exclude each other"):
-        api.kubectl("scale", "psm/scaled-by-load", "-n", NAMESPACE, "--replicas=3")
+    with pytest.raises(LocalError, match=r"NotFound|not find"):
+        api.kubectl("get", "--raw", f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/pricesensitivitymodels/scaled/scale")
+
+
+GIT = ("apply", "--server-side", "--field-manager=git", "-f", "-")
+
+
+@pytest.mark.parametrize(
+    "choice", [None, {"policy": "LatestApproved"}, {"range": ">=2"}], ids=["nothing", "a policy", "a range"]
+)
+def test_a_pin_of_one_manager_and_the_choice_of_another_live_side_by_side(
+    api: Cluster, choice: dict[str, str] | None
+) -> None:
+    """Git applies again and again and never fails, nor ends the pin; when the pin goes, what Git says counts."""
+    written = {} if choice is None else {"version": choice}
+    api.kubectl(*GIT, stdin=model("shared", **written))
+    pin = ("patch", "psm", "shared", "-n", NAMESPACE, "--type=merge", "--field-manager=kubectl-psm", "-p")
+    api.kubectl(*pin, '{"spec": {"version": {"pin": 1}}}')
+    api.kubectl(*GIT, stdin=model("shared", **written))
+    api.kubectl(*GIT, stdin=model("shared", **written, suspend=True))
+    assert read(api, "shared")["spec"]["version"] == {**(choice or {}), "pin": 1}
+    api.kubectl(*pin, '{"spec": {"version": {"pin": null}}}')
+    api.kubectl(*GIT, stdin=model("shared", **written))
+    assert read(api, "shared")["spec"]["version"] == (choice or {})
+    api.kubectl("delete", "psm", "shared", "-n", NAMESPACE)
+
+
+CONDITION = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Serving",
+    "message": "m",
+    "observedGeneration": 1,
+    "lastTransitionTime": "2025-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"status": "Maybe"},
+        {"reason": ""},
+        {"reason": "not one word"},
+        {"reason": "a" * 1025},
+        {"type": "not one word"},
+        {"type": "a" * 317},
+        {"message": "a" * 32769},
+        {"observedGeneration": -1},
+        {"lastTransitionTime": "yesterday"},
+    ],
+    ids=str,
+)
+def test_conditions_have_the_bounds_of_kubernetes_own(api: Cluster, broken: dict[str, Any]) -> None:
+    """What reads conditions of any kind may rely on metav1.Condition's enum, patterns and lengths."""
+    api.kubectl("apply", "-f", "-", stdin=model("judged"))
+    patch = json.dumps({"status": {"conditions": [{**CONDITION, **broken}]}})
+    argv = ("patch", "psm", "judged", "-n", NAMESPACE, "--type=merge", "--subresource=status", "-p")
+    with pytest.raises(LocalError, match=r"is invalid|is too long|Invalid value"):
+        api.kubectl(*argv, patch)
+    api.kubectl(*argv, json.dumps({"status": {"conditions": [CONDITION]}}))
+
+
+def test_a_message_longer_than_a_condition_holds_is_cut(api: Cluster) -> None:
+    """An API server or AWS may say more than fits; the status is written all the same."""
+    said = Condition.model_validate(CONDITION | {"message": "a" * 40000})
+    api.kubectl("apply", "-f", "-", stdin=model("talkative"))
+    patch = json.dumps({"status": as_json(ModelStatus(message=said.message, conditions=(said,)))})
+    api.kubectl("patch", "psm", "talkative", "-n", NAMESPACE, "--type=merge", "--subresource=status", "-p", patch)
+    (stored_one,) = read(api, "talkative")["status"]["conditions"]
+    assert stored_one["message"] == "a" * 32767 + "…"
 
 
 def described(node: dict[str, Any], path: str = "psm") -> Iterator[str]:
@@ -265,11 +405,30 @@ def test_get_models_shows_what_serves(api: Cluster) -> None:
     patch = json.dumps({"status": status})
     api.kubectl("patch", "psm", "shown", "-n", NAMESPACE, "--type=merge", "--subresource=status", "-p", patch)
     header, row = api.kubectl("get", "models", "shown", "-n", NAMESPACE).splitlines()
-    assert header.split() == ["NAME", "READY", "VERSION", "LATEST", "PHASE", "ACCURACY", "F1", "REPLICAS", "AGE"]
-    assert row.split()[:-1] == ["shown", "True", "17", "18", "Ready", "0.83", "0.81", "3"]
+    assert header.split() == ["NAME", "READY", "VERSION", "LATEST", "PHASE", "ACCURACY"]
+    assert row.split() == ["shown", "True", "17", "18", "Ready", "0.83"]
     header, row = api.kubectl("get", "psm", "shown", "-n", NAMESPACE, "-o", "wide").splitlines()
-    assert header.split()[9:] == ["STABLE", "GROUP", "REASON", "URL"]
+    assert header.split()[6:] == ["F1", "REPLICAS", "AGE", "STABLE", "GROUP", "REASON", "URL"]
+    assert row.split()[6:8] == ["0.81", "3"]
     assert row.split()[9:] == ["17", "price-sensitivity", "Serving", "https://prices.example.com/"]
+
+
+def test_a_line_fits_a_hundred_characters(api: Cluster) -> None:
+    """With the longest word in every column, and namespace and name of 20 letters."""
+    namespace, name = "namespace-of-twenty1", "model-of-twenty-lett"
+    assert (len(namespace), len(name)) == (20, 20)
+    api.kubectl("create", "namespace", namespace)
+    api.kubectl("apply", "-f", "-", stdin=model(name).replace(NAMESPACE, namespace))
+    longest = max((phase.value for phase in Phase), key=len)
+    served = {"version": 100000, "arn": "a", "modelDataUrl": "s", "metrics": [metric("accuracy", "0.803845")]}
+    conditions = [CONDITION | {"status": "Unknown"}]
+    desired = {"version": 100001, "arn": "a"}
+    status = {"phase": longest, "current": served, "desired": desired, "conditions": conditions}
+    patch = json.dumps({"status": status})
+    api.kubectl("patch", "psm", name, "-n", namespace, "--type=merge", "--subresource=status", "-p", patch)
+    lines = api.kubectl("get", "models", "-A").splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 100
+    api.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def metric(name: str, value: str) -> dict[str, str]:

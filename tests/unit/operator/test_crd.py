@@ -27,6 +27,7 @@ def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from nodes(schema["additionalProperties"], f"{path}{{}}")
 
 
+CONDITION_STATUS = ".status.conditions[].status"
 SCHEMA = crd.schema()
 NODES = dict(nodes(SCHEMA))
 
@@ -43,7 +44,8 @@ def test_nothing_is_left_of_what_kubernetes_does_not_know() -> None:
     for path, node in NODES.items():
         assert not {"$ref", "anyOf", "allOf", "title", "const", "$defs", "x-psm-not-stored"} & node.keys(), path
         assert node.get("type") != "null", path
-        assert "type" in node or node.get("x-kubernetes-int-or-string"), path
+        is_untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+        assert "type" in node or is_untyped, path
         assert node.get("additionalProperties") is not False, path
 
 
@@ -53,8 +55,8 @@ def test_no_default_inside_list_items() -> None:
 
 
 def test_status_has_neither_defaults_nor_closed_sets() -> None:
-    """An older CRD must not refuse what a newer operator writes."""
-    status = [(path, node) for path, node in NODES.items() if path.startswith(".status")]
+    """An older CRD must not refuse what a newer operator writes; a condition's status has three values for ever."""
+    status = [(path, node) for path, node in NODES.items() if path.startswith(".status") and path != CONDITION_STATUS]
     assert [path for path, node in status if "default" in node or "enum" in node] == []
 
 
@@ -96,23 +98,15 @@ def test_columns_read_as_promised() -> None:
         "Latest",
         "Phase",
         "Accuracy",
-        "F1",
-        "Replicas",
-        "Age",
     ]
-    assert [name for name, _, _, priority in crd.COLUMNS if priority] == ["Stable", "Group", "Reason", "URL"]
+    wide = ["F1", "Replicas", "Age", "Stable", "Group", "Reason", "URL"]
+    assert [name for name, _, _, priority in crd.COLUMNS if priority] == wide
 
 
 def test_columns_select_conditions_that_exist() -> None:
     """A filter on a mistyped condition is always empty."""
     selected = [re.search(r'@\.type=="(\w+)"', path) for _, _, path, _ in crd.COLUMNS]
     assert {ConditionType(match[1]) for match in selected if match} == {ConditionType.READY}
-
-
-def test_scale_points_at_fields_that_exist() -> None:
-    """`kubectl scale` and autoscalers go through these paths."""
-    scale = crd.crd()["spec"]["versions"][0]["subresources"]["scale"]
-    assert set(scale.values()) <= NODES.keys()
 
 
 def test_files_are_what_the_types_say() -> None:
@@ -172,4 +166,4 @@ def test_every_example_in_the_guide_is_admitted() -> None:
     assert specs
     specs += [yaml.safe_load(path.read_text())["spec"] for path in (ROOT / "examples").glob("*.yaml")]
     for spec in specs:
-        ModelSpec.model_validate(spec)
+        ModelSpec.model_validate(spec, extra="forbid")

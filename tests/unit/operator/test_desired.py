@@ -158,7 +158,7 @@ def test_a_path_prefix_of_the_ingress_reaches_the_predictor() -> None:
 def test_an_image_of_the_spec_wins_over_the_default() -> None:
     """Without one, the operator's own setting."""
     assert container(built()["Deployment"])["image"] == "localhost/mlops/api-price-sensitivity:dev"
-    assert container(built(predictor={"image": "a@sha256:1"})["Deployment"])["image"] == "a@sha256:1"
+    assert container(built(predictor={"image": "b:2"})["Deployment"])["image"] == "b:2"
 
 
 @pytest.mark.parametrize(

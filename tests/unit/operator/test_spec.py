@@ -1,3 +1,4 @@
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_decimals_are_read_exactly_and_numbers_refused() -> None:
             parsed(analysis={"metrics": [{"name": "accuracy", "threshold": {"min": value}}]})
 
 
-@pytest.mark.parametrize("quantity", ["250m", "0.5", ".5", "1Gi", "128974848", 2, "1e3", "100n"])
+@pytest.mark.parametrize("quantity", ["250m", "0.5", ".5", "1Gi", "128974848", 2, "1e3", "100n", "1E2"])
 def test_kubernetes_quantities_are_admitted(quantity: int | str) -> None:
     """Every way in which Kubernetes writes an amount."""
     assert (
@@ -89,7 +90,13 @@ def test_kubernetes_quantities_are_admitted(quantity: int | str) -> None:
     )
 
 
-@pytest.mark.parametrize("quantity", ["250 m", "1GiB", "-1", "", -1, 0.5, True, None])
+@pytest.mark.parametrize(("number", "text"), [(0.5, "0.5"), (0.25, "0.25"), (1e21, "1e+21"), (1e-05, "1e-05")])
+def test_a_quantity_may_be_a_number_as_yaml_writes_it(number: float, text: str) -> None:
+    """`cpu: 0.5` is what people write; a child gets it as text."""
+    assert parsed(predictor={"resources": {"requests": {"cpu": number}}}).predictor.resources.requests["cpu"] == text
+
+
+@pytest.mark.parametrize("quantity", ["250 m", "1GiB", "-1", "", -1, -0.5, math.inf, math.nan, True, None, "1e100"])
 def test_what_is_no_quantity_is_refused(quantity: object) -> None:
     """An amount that Kubernetes would refuse later is refused now."""
     with pytest.raises(ValidationError):
@@ -111,8 +118,6 @@ def test_names_that_sagemaker_refuses_are_refused(group: str) -> None:
 
 
 CONTRADICTIONS: dict[str, dict[str, Any]] = {
-    "policy and pin": {"version": {"policy": "LatestApproved", "pin": 3}},
-    "neither policy nor pin": {"version": {}},
     "replicas and autoscaling": {"replicas": 3, "autoscaling": {}},
     "more at least than at most": {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}},
     "polling too often": {"interval": "14s"},
@@ -144,9 +149,16 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fields", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
 def test_contradictions_are_refused(fields: dict[str, Any]) -> None:
-    """The same ones that the API server refuses."""
+    """The same ones that the API server refuses; an unknown field it refuses alone (`extra`)."""
     with pytest.raises(ValidationError):
-        parsed(**fields)
+        ModelSpec.model_validate({**MINIMAL, **fields}, extra="forbid")
+
+
+def test_a_pin_stands_beside_policy_and_range_and_wins() -> None:
+    """One person pins, another has the range in Git; neither needs to know of the other."""
+    assert parsed(version={"range": ">=12", "pin": 3}).version.admits(3)
+    assert parsed(version={"policy": "LatestApproved", "pin": 3}).version.pin == 3
+    assert parsed(version={}).version.admits(1)
 
 
 @pytest.mark.parametrize(

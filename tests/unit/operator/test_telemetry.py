@@ -143,11 +143,9 @@ async def test_a_new_process_counts_no_rollback_of_the_one_before(telemetry: Pro
 
 
 async def test_a_resource_that_cannot_be_understood_is_shown(telemetry: PrometheusTelemetry) -> None:
-    """A status that somebody wrote by hand."""
+    """A spec from before a rule was there."""
     world = World()
     world.deps = replace(world.deps, telemetry=telemetry)
-    model = world.cluster.put_model(REF, spec())
-    model["status"] = {"phase": "NoSuchPhase"}
-    world.cluster.put(model)
+    world.cluster.put_model(REF, spec(interval="1s"))
     await world.once()
     assert of_model(telemetry)["psm_model_condition{uk-grocery,mlops,InvalidSpec,True,Stalled}"] == 1

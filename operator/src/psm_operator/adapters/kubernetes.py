@@ -15,6 +15,7 @@ from psm_operator.adapters.kube_api import APPLY_PATCH, JSON_PATCH, KubeApi, Ref
 from psm_operator.adapters.pod_complaints import complaint_of
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.api.conditions import Reason
+from psm_operator.decide.difference import difference
 from psm_operator.errors import OperatorError, Retryable, Stalled
 from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
@@ -40,6 +41,7 @@ class KubernetesCluster:
         self._cache = cache
         self._recorder = recorder
         self._fence = fence
+        self._pruned: dict[ObjectRef, tuple[Manifest, str]] = {}
 
     async def model(self, ref: ObjectRef) -> Manifest | None:
         """The custom resource as the watch last told; read from the API server if it told nothing."""
@@ -99,8 +101,11 @@ class KubernetesCluster:
         ]
         path = MODEL.path(ref.namespace, ref.name, "status")
         query = {"fieldManager": FIELD_MANAGER}
-        self._fence()
         before = self._cache.find(MODEL, ref.namespace, ref.name)
+        is_current = before is not None and before["metadata"]["resourceVersion"] == resource_version
+        if is_current and self._pruned.get(ref) == (status, resource_version):
+            return before  # as much of it as the CRD knows is stored already
+        self._fence()
         try:
             written = await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
         except Refusal as err:
@@ -112,7 +117,18 @@ class KubernetesCluster:
                 raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
             raise _refused_write(MODEL, ref, err) from err
         self._cache.put(MODEL, written)
+        self._notice_pruned(ref, status, written)
         return written
+
+    def _notice_pruned(self, ref: ObjectRef, status: Manifest, written: Manifest) -> None:
+        """An older CRD drops what it does not know: say so once, and do not write the same again at every pass."""
+        lost = difference(status, written.get("status") or {})
+        if lost is None:
+            self._pruned.pop(ref, None)
+            return
+        if not self._pruned:
+            log.warning("the CRD is older than this operator and drops a part of status (%s); apply the CRD", lost)
+        self._pruned[ref] = status, written["metadata"]["resourceVersion"]
 
     async def guard(self, ref: ObjectRef, finalizers: Sequence[str], resource_version: str) -> None:
         """Replace the finalizers by a JSON patch that carries the resourceVersion they were read at."""

@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from psm_operator.api.base import ApiModel
+from psm_operator.api.base import OpenEnum, StatusModel
+from psm_operator.api.schema import CLOSED, INT64
 
 
-class ConditionType(StrEnum):
+class ConditionType(OpenEnum):
     """The closed set of condition types; a new one is an API change."""
 
     READY = "Ready"
@@ -30,7 +32,7 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Reason(StrEnum):
+class Reason(OpenEnum):
     """Why a condition is as it is, why a version was rejected, why an Event was recorded."""
 
     SERVING = "Serving"
@@ -137,12 +139,39 @@ class Reason(StrEnum):
     """A child differed from what it should be and was put right."""
 
 
-class Condition(ApiModel):
-    """One standard Kubernetes condition (metav1.Condition)."""
+MESSAGE_LIMIT: Final = 32768
+"""Characters of a condition's message, as metav1.Condition has it."""
+TYPE_PATTERN: Final = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
+REASON_PATTERN: Final = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 
-    type: ConditionType = Field(description="Condition type; one entry per type.")
-    status: ConditionStatus = Field(description="True, False or Unknown.")
-    reason: Reason = Field(description="Why, as one word that alerts may match on.")
-    message: str = Field(description="Why, as a sentence for people: what, which value, what to do.")
-    observed_generation: int = Field(description="Generation of the resource that this condition speaks about.")
+
+def shortened(message: object) -> object:
+    """A message that fits into a condition; what others say, such as an API server, may be longer."""
+    if not isinstance(message, str) or len(message) <= MESSAGE_LIMIT:
+        return message
+    return message[: MESSAGE_LIMIT - 1] + "…"
+
+
+Message = Annotated[str, BeforeValidator(shortened), StringConstraints(max_length=MESSAGE_LIMIT)]
+"""What a person reads in the status."""
+
+
+class Condition(StatusModel):
+    """One standard Kubernetes condition, within the bounds of metav1.Condition."""
+
+    type: ConditionType = Field(
+        description="Condition type; one entry per type.",
+        json_schema_extra={"pattern": TYPE_PATTERN, "maxLength": 316},
+    )
+    status: ConditionStatus = Field(description="True, False or Unknown.", json_schema_extra=CLOSED)
+    reason: Reason = Field(
+        description="Why, as one word that alerts may match on.",
+        json_schema_extra={"pattern": REASON_PATTERN, "minLength": 1, "maxLength": 1024},
+    )
+    message: Message = Field(description="Why, as a sentence for people: what, which value, what to do.")
+    observed_generation: int = Field(
+        ge=0, description="Generation of the resource that this condition speaks about.", json_schema_extra=INT64
+    )
     last_transition_time: datetime = Field(description="When `status` last changed.")

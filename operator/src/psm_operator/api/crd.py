@@ -33,15 +33,18 @@ COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("Latest", "integer", ".status.desired.version", 0),
     ("Phase", "string", ".status.phase", 0),
     ("Accuracy", "string", '.status.current.metrics[?(@.name=="accuracy")].value', 0),
-    ("F1", "string", '.status.current.metrics[?(@.name=="macro_f1")].value', 0),
-    ("Replicas", "integer", ".status.replicas", 0),
-    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("F1", "string", '.status.current.metrics[?(@.name=="macro_f1")].value', 1),
+    ("Replicas", "integer", ".status.replicas", 1),
+    ("Age", "date", ".metadata.creationTimestamp", 1),
     ("Stable", "integer", ".status.stable.version", 1),
     ("Group", "string", ".spec.registry.modelPackageGroupName", 1),
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
     ("URL", "string", ".status.url", 1),
 )
-"""Printer columns: name, type, JSONPath, priority (1 is shown by `-o wide` only)."""
+"""Printer columns: name, type, JSONPath, priority (1 is shown by `-o wide` only).
+
+Without `-o wide` they fit 100 characters beside a namespace and a name of 20 each.
+"""
 
 STATUS_MAPS: Final = {"conditions": "type", "rejected": "version"}
 """Lists of `status` whose items are told apart by one field."""
@@ -75,14 +78,8 @@ def crd() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "additionalPrinterColumns": [_column(*column) for column in COLUMNS],
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.replicas",
-                            "statusReplicasPath": ".status.replicas",
-                            "labelSelectorPath": ".status.selector",
-                        },
-                    },
+                    # no `scale`: without spec.replicas, which autoscaling excludes, the API server answers it with 500
+                    "subresources": {"status": {}},
                     "schema": {"openAPIV3Schema": schema()},
                 }
             ],

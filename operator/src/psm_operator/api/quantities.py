@@ -3,6 +3,7 @@
 Each is one pydantic type whose JSON schema is what the API server checks, so that both admit the same texts.
 """
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 DURATION_PATTERN = r"^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 DECIMAL_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
-QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
-PERCENT_PATTERN = r"^[0-9]{1,3}%$"
+QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
+SHARE_PATTERN = r"^([1-9]|[1-9][0-9]|100)%$"
 
 Duration = Annotated[str, StringConstraints(min_length=2, max_length=20, pattern=DURATION_PATTERN)]
 """Hours, minutes and seconds in this order, as in `60s`, `5m` or `1h30m`."""
@@ -65,26 +66,51 @@ def range_admits(versions: str, version: int) -> bool:
     return all(COMPARISONS[comparison](version, int(bound)) for comparison, bound in parts)
 
 
-def _int_or_text(value: Any, pattern: str, like: str) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+def _quantity(value: Any) -> int | str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return value if isinstance(value, int) else repr(value)
+    if isinstance(value, str) and re.fullmatch(QUANTITY_PATTERN, value, re.ASCII) is not None:
         return value
-    if isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None:
+    raise ValueError(f'{value!r} is neither a number >= 0 nor text like "250m" or "512Mi"')
+
+
+def _share(value: Any) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    raise ValueError(f"{value!r} is neither a whole number >= 0 nor text like {like}")
+    if isinstance(value, str) and re.fullmatch(SHARE_PATTERN, value, re.ASCII) is not None:
+        return value
+    raise ValueError(f'{value!r} is neither a whole number >= 1 nor a share from "1%" to "100%"')
 
 
 Quantity = Annotated[
     int | str,
-    BeforeValidator(lambda value: _int_or_text(value, QUANTITY_PATTERN, '"250m" or "512Mi"')),
+    BeforeValidator(_quantity),
     WithJsonSchema(
-        {"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "minimum": 0, "maxLength": 32},
+        {
+            # int-or-string would refuse 0.5; what else has no type is shut out by hand
+            "x-kubernetes-preserve-unknown-fields": True,
+            "not": {"enum": [True, False, {}, [], None]},
+            "pattern": QUANTITY_PATTERN,
+            "minimum": 0,
+            "maxLength": 32,
+            "maxItems": 0,
+            "maxProperties": 0,
+        },
     ),
 ]
-"""A Kubernetes resource quantity."""
+"""A Kubernetes resource quantity: text, or a number as YAML writes it."""
 
-IntOrPercent = Annotated[
+CountOrShare = Annotated[
     int | str,
-    BeforeValidator(lambda value: _int_or_text(value, PERCENT_PATTERN, '"25%"')),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": PERCENT_PATTERN, "minimum": 0, "maxLength": 4}),
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": SHARE_PATTERN,
+            "minimum": 1,
+            "maximum": 2147483647,
+            "maxLength": 4,
+        }
+    ),
 ]
-"""A count or a share of the pods."""
+"""A count or a share of the pods, at least one: a budget of none would stop every node drain for ever."""

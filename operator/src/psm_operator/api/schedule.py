@@ -1,5 +1,6 @@
 """`spec.schedule`: hours in which fewer replicas are wanted, in the clock of a place."""
 
+import re
 from datetime import time
 from enum import StrEnum
 from typing import Annotated, Self
@@ -12,6 +13,9 @@ from psm_operator.api.schema import rules
 
 CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+
+PLACELESS_PATTERN = r"^(Local|localtime|posixrules|Factory)$|^(posix|right)/"
+"""Files beside the time zones of a machine: its own clock, which differs between API server and operator, and other counts."""
 
 ClockText = Annotated[str, StringConstraints(max_length=5, pattern=CLOCK_PATTERN)]
 """Hour and minute on a wall clock, as in `07:30`."""
@@ -79,6 +83,10 @@ class Schedule(ApiModel):
                 "timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",
                 "schedule.timezone must be an IANA time zone such as Asia/Singapore",
             ),
+            (
+                f"!self.matches('{PLACELESS_PATTERN}')",
+                "schedule.timezone must be an IANA time zone such as Asia/Singapore, not the clock of some machine",
+            ),
         ),
     )
     off_hours: Annotated[tuple[OffHours, ...], Field(min_length=1, max_length=16)] = Field(
@@ -92,10 +100,11 @@ class Schedule(ApiModel):
 
     @model_validator(mode="after")
     def _zone_exists(self) -> Self:
+        message = f"schedule.timezone must be an IANA time zone such as Asia/Singapore, not {self.timezone!r}"
+        if re.search(PLACELESS_PATTERN, self.timezone):
+            raise ValueError(message)
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as err:
-            raise ValueError(
-                f"schedule.timezone must be an IANA time zone such as Asia/Singapore, not {self.timezone!r}"
-            ) from err
+            raise ValueError(message) from err
         return self

@@ -4,7 +4,7 @@ Every default and every rule exists once, here and in `workload.py` and `policy.
 server and pydantic applies the same one. A rule of more than one field is written in CEL beside its type and repeated
 as a validator, so that `ModelSpec` accepts whatever the API server admits and refuses what contradicts itself. Defaults
 that would stand in the way of a later `kubectl apply` are not stored (`NOT_STORED`): a stored `version.policy` would
-collide with an added `version.pin`, and stored resources would be mixed with given ones.
+collide with an added `version.range`, and stored resources would be mixed with given ones.
 """
 
 from enum import StrEnum
@@ -94,13 +94,16 @@ class RegistryRef(ApiModel):
 
 
 class VersionChoice(ApiModel):
-    """Which version of the group to serve: exactly one of `policy`, `range` and `pin`."""
+    """Which version of the group to serve: by `policy`, which is LatestApproved, or in a `range`; a `pin` wins over both.
+
+    A pin stands beside the others, so that a person sets and clears it without touching what somebody else, such as Git, wrote.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "[has(self.policy), has(self.range), has(self.pin)].filter(is, is).size() == 1",
-                "set exactly one of version.policy, version.range and version.pin",
+                "!(has(self.policy) && has(self.range))",
+                "version.policy and version.range exclude each other: remove one of them",
             )
         ),
     )
@@ -115,18 +118,19 @@ class VersionChoice(ApiModel):
     )
     pin: Annotated[int, Field(ge=1, le=2147483647)] | None = Field(
         default=None,
-        description="Serve exactly this version, even if it was rejected. Nothing moves by itself while it is set.",
+        description="Serve exactly this version, whatever policy or range say and even if it was rejected. "
+        "Nothing moves by itself while it is set.",
     )
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if [self.policy, self.range, self.pin].count(None) != 2:  # noqa: PLR2004  # of three
-            raise ValueError("set exactly one of version.policy, version.range and version.pin")
+    def _one_way(self) -> Self:
+        if self.policy is not None and self.range is not None:
+            raise ValueError("version.policy and version.range exclude each other: remove one of them")
         return self
 
     def admits(self, version: int) -> bool:
-        """Whether the choice leaves room for a version: it is in the range, if there is one."""
-        return self.range is None or range_admits(self.range, version)
+        """Whether the choice leaves room for a version: it is in the range, if there is one that no pin overrules."""
+        return self.pin is not None or self.range is None or range_admits(self.range, version)
 
 
 class ModelSpec(ApiModel):
@@ -150,7 +154,7 @@ class ModelSpec(ApiModel):
     registry: RegistryRef = Field(description="The SageMaker model package group to serve from.")
     version: VersionChoice = Field(
         default=VersionChoice(policy=VersionPolicy.LATEST_APPROVED),
-        description="Which version to serve: exactly one of policy, range and pin. Unset: policy LatestApproved.",
+        description="Which version to serve: by policy or range, unless one is pinned. Unset: policy LatestApproved.",
         json_schema_extra=NOT_STORED,
     )
     predictor: PredictorSpec = Field(default=PredictorSpec(), description="The predictor's pods.")

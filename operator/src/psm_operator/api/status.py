@@ -9,11 +9,11 @@ from enum import StrEnum
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from psm_operator.api.base import ApiModel
-from psm_operator.api.conditions import Condition, Reason
+from psm_operator.api.base import OpenEnum, StatusModel
+from psm_operator.api.conditions import Condition, Message, Reason
 
 
-class Phase(StrEnum):
+class Phase(OpenEnum):
     """A summary for people; conditions are the truth."""
 
     PENDING = "Pending"
@@ -34,8 +34,13 @@ class Stage(StrEnum):
     PROGRESSING = "Progressing"
     SOAKING = "Soaking"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Stage":  # noqa: ARG003  # the enum protocol's signature
+        """A stage of a newer operator: the proof is begun anew, which loses nothing but time."""
+        return cls.VERIFYING
 
-class HistoryResult(StrEnum):
+
+class HistoryResult(OpenEnum):
     """How a version's turn ended."""
 
     PROMOTED = "Promoted"
@@ -44,7 +49,7 @@ class HistoryResult(StrEnum):
     REJECTED = "Rejected"
 
 
-class MetricValue(ApiModel):
+class MetricValue(StatusModel):
     """One metric of a version as the registry gave it, judged."""
 
     name: str = Field(description="Metric name.")
@@ -52,14 +57,14 @@ class MetricValue(ApiModel):
     verdict: str = Field(description="Pass, Fail, Inconclusive or Error.")
 
 
-class Desired(ApiModel):
+class Desired(StatusModel):
     """The version that the policy would pick, rejections ignored."""
 
     version: int = Field(description="Model package version.")
     arn: str = Field(description="Model package ARN.")
 
 
-class Served(ApiModel):
+class Served(StatusModel):
     """A version that is or was served, with what is needed to serve it again."""
 
     version: int = Field(description="Model package version.")
@@ -80,12 +85,12 @@ class Candidate(Served):
     )
 
 
-class Rejection(ApiModel):
+class Rejection(StatusModel):
     """A version that is not to be served again until it is re-approved or pinned."""
 
     version: int = Field(description="Model package version.")
     reason: Reason = Field(description="Why it was rejected.")
-    message: str = Field(description="Why it was rejected, with values.")
+    message: Message = Field(description="Why it was rejected, with values.")
     at: datetime = Field(description="When it was rejected.")
     fingerprint: str = Field(
         description="Identifies the approval and artifact that were rejected; another one clears the rejection."
@@ -95,11 +100,11 @@ class Rejection(ApiModel):
     )
 
 
-class HistoryEntry(ApiModel):
+class HistoryEntry(StatusModel):
     """One thing that happened to a version; newest first."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
+        frozen=True, extra="allow", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
     )
 
     version: int = Field(description="Model package version this entry is about.")
@@ -113,23 +118,23 @@ class HistoryEntry(ApiModel):
     )
 
 
-class Rollback(ApiModel):
+class Rollback(StatusModel):
     """The last rollback; unfinished while `finishedAt` is absent."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
+        frozen=True, extra="allow", populate_by_name=True, alias_generator=lambda name: to_camel(name.rstrip("_"))
     )
 
     id: str = Field(description="Identifies the rollback; a retry after a crash keeps it.")
     from_: int = Field(description="Version that failed.")
     to: Served = Field(description="Version gone back to.")
     reason: Reason = Field(description="What triggered it.")
-    message: str = Field(description="What triggered it, with values.")
+    message: Message = Field(description="What triggered it, with values.")
     started_at: datetime = Field(description="When the intent was written.")
     finished_at: datetime | None = Field(default=None, description="When every replica served the target.")
 
 
-class OffHoursStatus(ApiModel):
+class OffHoursStatus(StatusModel):
     """The off-hours window in force, or the last one until its end has been carried out."""
 
     since: datetime = Field(description="When the window was entered.")
@@ -138,14 +143,14 @@ class OffHoursStatus(ApiModel):
     replicas_before: int = Field(description="Replicas before it: the size that an autoscaler starts with again.")
 
 
-class ModelStatus(ApiModel):
+class ModelStatus(StatusModel):
     """The whole status."""
 
     observed_generation: int | None = Field(
         default=None, description="Generation of the spec that the last pass acted upon."
     )
     phase: Phase | None = Field(default=None, description="A summary for people; conditions are the truth.")
-    message: str = Field(default="", description="One sentence: what is served and what stands in the way of more.")
+    message: Message = Field(default="", description="One sentence: what is served and what stands in the way of more.")
     desired: Desired | None = Field(default=None, description="The version the policy would pick, rejections ignored.")
     candidate: Candidate | None = Field(default=None, description="The version on its way.")
     current: Served | None = Field(default=None, description="The version being served.")
@@ -159,7 +164,7 @@ class ModelStatus(ApiModel):
     replicas: int | None = Field(default=None, description="Replicas that exist.")
     ready_replicas: int | None = Field(default=None, description="Replicas that answer.")
     selector: str | None = Field(
-        default=None, description="Label selector of the serving pods, for the scale subresource."
+        default=None, description="Label selector of the serving pods, for `kubectl get pods -l`."
     )
     url: str | None = Field(default=None, description="Where to send requests.")
     last_handled_reconcile_at: str | None = Field(

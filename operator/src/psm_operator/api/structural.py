@@ -17,6 +17,7 @@ KEPT: Final = (
     "type",
     "format",
     "enum",
+    "not",
     "pattern",
     "minimum",
     "maximum",
@@ -24,6 +25,7 @@ KEPT: Final = (
     "maxLength",
     "minItems",
     "maxItems",
+    "minProperties",
     "maxProperties",
     "default",
     "required",
@@ -37,7 +39,8 @@ def structural(model: type[BaseModel], *, has_defaults: bool, has_enums: bool) -
     Args:
         model: the type.
         has_defaults: render defaults; `status` has none, since nobody but the operator writes it.
-        has_enums: render closed sets; in `status` they stay open, or an older CRD would refuse a newer operator's word.
+        has_enums: render every closed set; in `status` they stay open but for those marked `CLOSED`, or an older CRD would refuse
+            a newer operator's word.
     """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     made = _Renderer(schema.get("$defs", {}), has_enums=has_enums).render(schema, has_defaults=has_defaults)
@@ -57,7 +60,7 @@ class _Renderer:
         node = self._resolved(node)
         made: Schema = {key: deepcopy(node[key]) for key in KEPT if key in node}
         made |= {key: deepcopy(value) for key, value in node.items() if key.startswith("x-kubernetes-")}
-        if not self._has_enums:
+        if not self._has_enums and not node.get("x-psm-closed"):
             made.pop("enum", None)
         self._put_default(made, node, has_defaults=has_defaults)
         if "properties" in node:

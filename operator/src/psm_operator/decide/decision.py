@@ -1,6 +1,7 @@
 """The decision as a whole: settle the release, say what the children should be, and sum it up for people."""
 
 from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
+from psm_operator.api.stored import keep_unknown
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
 from psm_operator.decide.plan import actions
 from psm_operator.decide.release import settle
@@ -24,7 +25,7 @@ def decide(seen: Observation, defaults: PredictorDefaults) -> Plan:
     blocked = decision if isinstance(decision, Blocked) else None
     wanted = children(desired_model(seen, release, blocked, defaults))
     return Plan(
-        release=summarise(seen, release, blocked),
+        release=keep_unknown(seen.status, summarise(seen, release, blocked)),
         actions=() if seen.spec.suspend else actions(wanted, seen.children),
         requeue_after_s=requeue_after_s(seen, release),
         refresh_registry_after_s=refresh_registry_after_s(seen, release),

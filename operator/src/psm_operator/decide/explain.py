@@ -6,6 +6,7 @@ For people (`kubectl psm explain`). Nothing is judged here: each step asks the r
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from psm_operator.api.spec import VersionPolicy
 from psm_operator.api.status import ModelStatus, Stage
 from psm_operator.decide.explain_gates import NO_REGISTRY, gates
 from psm_operator.decide.explain_steps import Answer, Step, judged
@@ -66,7 +67,7 @@ def choice(seen: Observation, version: int) -> Iterator[Step]:
             "range", answer, str(version), wanted.range, "" if wanted.admits(version) else "outside spec.version.range"
         )
     else:
-        yield Step("policy", Answer.PASS, str(version), wanted.policy.value if wanted.policy is not None else "")
+        yield Step("policy", Answer.PASS, str(version), (wanted.policy or VersionPolicy.LATEST_APPROVED).value)
 
 
 def approval(seen: Observation, version: int) -> Iterator[Step]:

@@ -1,6 +1,6 @@
 """Sums a decision up for people and machines: phase, one sentence, and every condition with its reason."""
 
-from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason, shortened
 from psm_operator.api.status import ModelStatus, OffHoursStatus, Phase, Served, Stage
 from psm_operator.decide.desired.model import serving_selector
 from psm_operator.decide.evidence import is_doubted, is_revocation_seen
@@ -34,12 +34,13 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
     }
     if _is_unread(seen):
         judged |= {kind: _as_before(seen, kind) for kind in OF_THE_REGISTRY}
-    conditions = tuple(_condition(seen, kind, judgement) for kind, judgement in judged.items() if judgement is not None)
+    own = (_condition(seen, kind, judgement) for kind, judgement in judged.items() if judgement is not None)
+    conditions = (*own, *(known for known in seen.status.conditions if known.type not in judged))  # others' stay
     return release.model_copy(
         update={
             "observed_generation": seen.generation,
             "phase": phase(seen, release, stall),
-            "message": sentence(seen, release, stall, waiting),
+            "message": shortened(sentence(seen, release, stall, waiting)),
             "current": _with_metrics(seen, release.current, verdicts),
             "replicas": seen.serving.replicas if seen.serving is not None else 0,
             "ready_replicas": seen.serving.ready_replicas if seen.serving is not None else 0,
@@ -215,7 +216,7 @@ def _version_resolved(seen: Observation, release: ModelStatus) -> Judgement:
         return (FALSE, *_nothing_to_choose(seen, release))
     pinned = seen.spec.version.pin is not None
     reason = Reason.PINNED if pinned else Reason.RESOLVED
-    where = f" in range {seen.spec.version.range!r}" if seen.spec.version.range is not None else ""
+    where = f" in range {seen.spec.version.range!r}" if seen.spec.version.range is not None and not pinned else ""
     return TRUE, reason, f"{'pinned to' if pinned else 'newest approved is'} version {row.version}{where}"
 
 

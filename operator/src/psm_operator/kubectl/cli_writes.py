@@ -120,7 +120,7 @@ def unreject_command(session: Session, name: str, versions: tuple[int, ...], **m
 def pin_command(session: Session, name: str, version: int, **manner: Any) -> None:
     r"""Serve exactly one version; nothing moves by itself until `unpin`.
 
-    What chose the version before (a policy or a range) is kept in an annotation, and `unpin` puts it back.
+    Only spec.version.pin is set: the policy or range beside it counts again after `unpin`.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def pin_command(session: Session, name: str, version: int, **manner: Any) -> Non
 @click.option("--range", "range_", default="", metavar="RANGE", help='Follow approvals in a range, like ">=12 <40".')
 @writing
 def unpin_command(session: Session, names: tuple[str, ...], policy: str | None, range_: str, **manner: Any) -> None:
-    r"""Follow approvals again: as before the pin, unless --policy or --range says how.
+    r"""Follow approvals again: by the policy or range beside the pin, unless --policy or --range says how.
 
     \b
     Examples:

@@ -139,52 +139,17 @@ def without_noise(model: Manifest) -> Manifest:
 
 
 def parsed(model: Manifest) -> "tuple[ModelSpec, ModelStatus]":
-    """Spec and status as the operator's types; fields of a newer operator are dropped.
+    """Spec and status as the operator's types, read as the operator reads them.
 
     Raises:
-        PluginError: they contradict these types.
+        PluginError: the spec contradicts these types.
     """
-    from pydantic import ValidationError  # noqa: PLC0415  # only for commands that judge
-
-    from psm_operator.api.spec import ModelSpec  # noqa: PLC0415  # as above
-    from psm_operator.api.status import ModelStatus  # noqa: PLC0415  # as above
+    from psm_operator.api.stored import InvalidSpec, read_spec, read_status  # noqa: PLC0415  # only for commands that judge
 
     try:
-        return (
-            ModelSpec.model_validate(_known_part(ModelSpec, model["spec"])),
-            ModelStatus.model_validate(_known_part(ModelStatus, dict(status_of(model)))),
-        )
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"{name_of(model)} cannot be understood: {where}: {first['msg']}; update psm-operator here or there"
-        raise PluginError(message) from err
-
-
-def _known_part(kind: Any, value: Manifest) -> Manifest:
-    from pydantic import ValidationError  # noqa: PLC0415  # only for commands that judge
-
-    try:
-        kind.model_validate(value)
-    except ValidationError as err:
-        unknown = [error["loc"] for error in err.errors() if error["type"] == "extra_forbidden"]
-        made: Manifest = _without(value, unknown)
-        return made
-    return value
-
-
-def _without(value: Any, paths: Sequence[tuple[int | str, ...]]) -> Any:
-    """A copy of plain JSON without what the paths name."""
-    if not paths:
-        return value
-    heads = {path[0] for path in paths if len(path) == 1}
-
-    def below(key: int | str) -> list[tuple[int | str, ...]]:
-        return [path[1:] for path in paths if len(path) > 1 and path[0] == key]
-
-    if isinstance(value, Mapping):
-        return {key: _without(child, below(key)) for key, child in value.items() if key not in heads}
-    return [_without(child, below(index)) for index, child in enumerate(value)]
+        return read_spec(model["spec"]), read_status(status_of(model))
+    except InvalidSpec as err:
+        raise PluginError(f"{name_of(model)} cannot be understood: {err}") from err
 
 
 def git_owner(model: Manifest) -> str:

@@ -3,11 +3,10 @@
 No request is sent here. What may be served, and what a rejection is, is asked of the operator's own rules.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from psm_operator.api.status import ModelStatus, Served
 from psm_operator.decide.rollback import earlier_versions
@@ -16,9 +15,6 @@ from psm_operator.decide.wishes import ROLLBACK, UNREJECT, rollback_text, unreje
 from psm_operator.kubectl.errors import PluginError
 from psm_operator.kubectl.models import git_owner, is_suspended, known_versions, name_of, parsed, pin_of, status_of
 from psm_operator.kubectl.plain import Manifest
-
-BEFORE_PIN: Final = "retail.mlops/version-before-pin"
-"""Annotation with spec.version as JSON, as it was when somebody pinned; `unpin` puts it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +136,9 @@ def retry(model: Manifest, now: datetime) -> Wish:
 
 
 def pin(model: Manifest, version: int) -> Wish:
-    """Serve exactly one version; the choice that was in force is kept for `unpin`."""
-    name, before = name_of(model), pin_of(model)
-    if before == version:
+    """Serve exactly one version; the policy or range stays where it is, for whoever wrote it."""
+    name = name_of(model)
+    if pin_of(model) == version:
         raise PluginError(f"{name} is pinned to version {version} already; nothing to do")
     warnings = [*_warn_of_git(model), *_waits_for_resume(model)]
     rejection = next((e for e in status_of(model).get("rejected") or [] if e["version"] == version), None)
@@ -152,39 +148,23 @@ def pin(model: Manifest, version: int) -> Wish:
         warnings.append(
             f"version {version} is not in the status of {name}; if it is not in the registry, nothing changes"
         )
-    patch = _choose(model, {"pin": version})
-    if before is None:
-        was = model["spec"].get("version")
-        patch |= _annotate({BEFORE_PIN: json.dumps(was, separators=(",", ":"))})
     done = f"pinned to version {version}"
-    return Wish(patch=patch, done=done, target=version, version=version, warnings=tuple(warnings))
+    return Wish(patch=_choose({"pin": version}), done=done, target=version, version=version, warnings=tuple(warnings))
 
 
 def unpin(model: Manifest, choice: Manifest | None) -> Wish:
-    """Follow approvals again: by `choice` if given, else as before the pin, else LatestApproved."""
+    """Follow approvals again: by the policy or range that stands beside the pin, or by `choice` from now on."""
     name, before = name_of(model), pin_of(model)
     if before is None:
         raise PluginError(f"{name} is not pinned; nothing to do")
-    wanted = choice if choice is not None else _before_pin(model)
+    wanted = choice if choice is not None else model["spec"]["version"]
     text = f"range {wanted['range']}" if wanted.get("range") else "policy LatestApproved"
-    version = _choose(model, wanted) if wanted else {"spec": {"version": None}}
+    others = dict.fromkeys(model["spec"]["version"]) if choice is not None else {}
     return Wish(
-        patch=version | _annotate({BEFORE_PIN: None}),
+        patch=_choose({**others, "pin": None, **(choice or {})}),
         done=f"unpinned from version {before}, follows {text}",
         warnings=(*_warn_of_git(model), *_waits_for_resume(model)),
     )
-
-
-def _before_pin(model: Manifest) -> Manifest:
-    """What stood there before, nothing included; where that is not known, the default policy in so many words."""
-    default = {"policy": "LatestApproved"}
-    try:
-        was = json.loads((model["metadata"].get("annotations") or {})[BEFORE_PIN])
-    except (KeyError, ValueError):
-        return default
-    if was is None:
-        return {}
-    return was if isinstance(was, dict) and len(was) == 1 and was.keys() <= {"policy", "range"} else default
 
 
 def suspend(model: Manifest, *, is_wanted: bool) -> Wish:
@@ -203,10 +183,8 @@ def _annotate(annotations: dict[str, str | None]) -> Manifest:
     return {"metadata": {"annotations": annotations}}
 
 
-def _choose(model: Manifest, wanted: dict[str, Any]) -> Manifest:
-    """Sets one of the ways to choose a version and takes the others away, as the CRD demands."""
-    there = model["spec"].get("version") or {}
-    return {"spec": {"version": {**dict.fromkeys(there), **wanted}}}
+def _choose(version: dict[str, Any]) -> Manifest:
+    return {"spec": {"version": version}}
 
 
 def _refuse_while_suspended(model: Manifest, what: str) -> None:

@@ -247,7 +247,7 @@ def test_a_dry_run_of_the_client_sends_nothing(server: tuple[Script, Environment
     script, here = server
     assert run(["pin", "uk-grocery", "2", "--dry-run=client", "-o", "json"], here) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["spec"]["version"] == {"pin": 2}
+    assert json.loads(out)["spec"]["version"] == {"policy": "LatestApproved", "pin": 2}
     assert "warning: version 2 was rejected" in err
     assert {asked.method for asked in script.asked} == {"GET"}
 
