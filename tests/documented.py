@@ -13,6 +13,7 @@ _BOUNDS = {
     "exclusiveMaximum": "lt",
     "minLength": "min_length",
     "maxLength": "max_length",
+    "pattern": "pattern",
     "minItems": "min_length",
     "maxItems": "max_length",
 }

@@ -5,11 +5,12 @@ Walks the same JSON Schemas that `schema` compiles to decoders. Uses FastAPI's s
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
-from psm_predictor.schema import Schema
+from psm_predictor.schema import Schema, whole_text
 
 MOST_FINDINGS: Final = 20
 Finding = dict[str, Any]
@@ -114,6 +115,8 @@ def _string(value: str, schema: Schema, at: Location) -> Iterator[Finding]:
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if not least <= len(value) <= most:
         yield finding("wrong_length", at, f"must have {least} to {most} characters, it has {len(value)}", value)
+    elif "pattern" in schema and re.search(whole_text(schema["pattern"]), value) is None:
+        yield finding("pattern", at, f"must match {schema['pattern']}", value)
 
 
 def _number(value: float, schema: Schema, at: Location) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import TypeAdapter
 
 from psm_contract.manifest import Feature
-from psm_contract.schema import COLUMNS, Line
+from psm_contract.schema import ALIASES, COLUMNS, Line
 
 Schema = dict[str, Any]
 
@@ -27,6 +27,7 @@ _BOUNDS: Final = {
     "maxLength": "max_length",
     "minItems": "min_length",
     "maxItems": "max_length",
+    "pattern": "pattern",
 }
 _WORDS_SHOWN: Final = 5
 _LONGEST_WORD: Final = 64
@@ -91,9 +92,11 @@ def line_schema() -> Schema:
     """One till line: the contract's 22 columns, of which only a few are required."""
     schema: Schema = TypeAdapter(Line).json_schema()
     schema["description"] = "One line of the till. Columns of the basket are read from its first line."
-    for column in COLUMNS:
-        schema["properties"][column.name].pop("title", None)
-        schema["properties"][column.name]["description"] = column.description
+    described = {column.name: column.description for column in COLUMNS}
+    described |= {name: f"another name of {meant}: {described[meant]}" for name, meant in ALIASES.items()}
+    for name, text in described.items():
+        schema["properties"][name].pop("title", None)
+        schema["properties"][name]["description"] = text
     return schema
 
 
@@ -126,12 +129,26 @@ def type_of(name: str, schema: Schema) -> Any:
         return _struct_of(schema)
     if "prefixItems" in schema:
         return _row_of(schema)
-    base = _base_type(name, schema)
+    return _bounded(name, schema)
+
+
+def _bounded(name: str, schema: Schema) -> Any:
+    """The type of a value or a list with its bounds."""
     bounds: dict[str, Any] = {word: schema[key] for key, word in _BOUNDS.items() if key in schema}
     if schema["type"] == "integer":
         # JSON Schema calls 3.0 an integer; so does a client whose table library made the column float
-        bounds["multiple_of"] = 1
+        as_float = {word: float(bound) for word, bound in bounds.items()}
+        whole = Annotated[float, msgspec.Meta(**as_float, multiple_of=1)]
+        return Union[Annotated[int, msgspec.Meta(**bounds)], whole]  # noqa: UP007  # built at run time
+    if "pattern" in bounds:
+        bounds["pattern"] = whole_text(bounds["pattern"])
+    base = _base_type(name, schema)
     return Annotated[base, msgspec.Meta(**bounds)] if bounds else base
+
+
+def whole_text(pattern: str) -> str:
+    """Return a pattern of JSON Schema that ends with $ in Python's words, where $ also stands before a last line break."""
+    return pattern.removesuffix("$") + r"\Z"
 
 
 def _base_type(name: str, schema: Schema) -> Any:
@@ -139,7 +156,7 @@ def _base_type(name: str, schema: Schema) -> Any:
     match schema["type"]:
         case "null":
             return None
-        case "number" | "integer":
+        case "number":
             return float
         case "string":
             return str

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psm_contract import cells
+from psm_contract.physical import BLANK, QUOTES
 from psm_contract.schema import COLUMN_NAMES, COLUMNS
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
@@ -22,7 +24,7 @@ from psm_training.lake.held import SCHEMA, HeldLines
 from psm_training.lake.place import lake_of, raw_weeks
 from psm_training.lake.schema import GOLD_COLUMNS, GOLD_ORDER
 from psm_training.lake.views import open_lake
-from psm_training.sources.csv_lines import NotPlainError, any_blocks, plain_blocks
+from psm_training.sources import csv_lines
 from psm_training.sources.raw_files import Staged
 from psm_training.split import split
 from psm_training.synthetic_files import Order, synthesize
@@ -80,49 +82,62 @@ def line(**change: Any) -> str:
 def staged(folder: Path, *lines: str, end: str = "\n") -> Staged:
     path = folder / "raw.csv"
     path.write_bytes(end.join([",".join(COLUMN_NAMES), *lines, ""]).encode(errors="surrogateescape"))
-    return Staged("raw.csv", path, "", tuple(COLUMN_NAMES))
+    return Staged("raw.csv", path, "", tuple(COLUMN_NAMES), len(lines))
 
 
 NUMBERS = ["5", " 5", "5 ", "+5", "-5", "007", "-0", "0x10", "1e3", "5.0", "5.", ".5", "1_000", "nan", "inf", "", "x",
-           "9223372036854775807", "9223372036854775808", "1e400", "0.1", "1E-7", "1,5"]  # fmt: skip
+           "9223372036854775807", "9223372036854775808", "1e400", "0.1", "1E-7", '"1,5"', "NaN", "NULL", "null", " nan ",
+           "\uff19", "0X1", "--1", "1 2", "-9223372036854775808", "1.50", "7.000"]  # fmt: skip
+TEXTS = ['"A"', '"A,B"', '""', '"A""B"', "NA", "null", " A ", "Ä", "A\tB", "\tA", "x" * 64, "x" * 65, "\x7f", "Top  Up"]
+READ = {"QUANTITY": cells.integer, "SPEND": cells.number, "PROD_CODE": cells.text}
 
 
-@pytest.mark.parametrize("column", ["QUANTITY", "SPEND", "PROD_CODE"])
-@pytest.mark.parametrize("value", [*NUMBERS, '"A"', '"A,B"', '""', "NA", "null", " A ", "Ä", "\udcff", "A\rB"])
-def test_what_arrow_takes_duckdb_reads_the_same(tmp_path: Path, column: str, value: str) -> None:
-    """A value is read by both alike, or the fast reader leaves the file to the one that looks at every line."""
-    source = staged(tmp_path, line(), line(**{column: value}), line())
-    try:
-        fast = pa.concat_tables(plain_blocks(source)).to_pylist()
-    except NotPlainError:
-        return
-    with any_blocks(source) as (rejected, blocks):
-        slow = pa.concat_tables(blocks).to_pylist()
-    assert not rejected
-    assert [[*map(repr, row.values())] for row in fast] == [[*map(repr, row.values())] for row in slow]
+@pytest.mark.parametrize("column", READ)
+@pytest.mark.parametrize("value", [*NUMBERS, *TEXTS])
+@pytest.mark.parametrize("other", ["7.0", "7"], ids=["beside a word for a number", "beside numbers"])
+def test_a_cell_is_what_the_grammar_says(tmp_path: Path, column: str, value: str, other: str) -> None:
+    """Whether Arrow read the column, or each word was looked at, which one odd cell of a block brings about."""
+    source = staged(tmp_path, line(), line(**{column: value}), line(SHOP_HOUR=other))
+    plain = value[1:-1].replace('""', '"') if value.startswith('"') else value
+    (block,) = csv_lines.blocks(source)
+    read = block.rows.column(column).to_pylist()
+    if block.faults:
+        with pytest.raises(cells.CellError) as caught:
+            READ[column](plain)
+        assert block.faults == {3: f"{column} {caught.value}"}
+        assert len(read) == 2
+    else:
+        assert repr(read[1]) == repr(READ[column](plain))
 
 
 @pytest.mark.parametrize(
-    ("lines", "end"),
+    ("lines", "faults"),
     [
-        ([line(), "", line()], "\n"),
-        ([line(), "a,b"], "\n"),
-        ([line(), line() + ",1"], "\n"),
-        ([line(), line(PROD_CODE='"A\nB"')], "\n"),
-        ([line(), line() + "\r"], "\n"),
+        ([line(), "", line()], {3: "is blank"}),
+        ([line(), "a,b"], {3: "has 2 cells, the header names 22"}),
+        ([line() + ",1", line()], {2: "has 23 cells, the header names 22"}),
+        ([line(), line(PROD_CODE='"A\nB"')], {3: QUOTES, 4: QUOTES}),
+        ([line(PROD_CODE='"A'), line(), line()], {2: QUOTES}),
+        ([line(PROD_CODE='A"'), line(PROD_CODE='B"')], {2: QUOTES, 3: QUOTES}),
+        ([line(), line() + "\r"], {4: "is blank"}),
+        ([line(), line(PROD_CODE="\udcff")], {3: "is not UTF-8"}),
     ],
-    ids=["a blank line", "too few columns", "too many", "a line break in quotes", "two kinds of line ends"],
-)
-def test_a_file_that_is_not_plain_is_left_to_the_other_reader(tmp_path: Path, lines: list[str], end: str) -> None:
-    """So that the numbers of its lines are those of an editor."""
-    with pytest.raises(NotPlainError):
-        list(plain_blocks(staged(tmp_path, *lines, end=end)))
-
-
-def test_line_ends_of_windows_are_plain(tmp_path: Path) -> None:
-    """And the last column does not keep a part of them."""
-    (block,) = plain_blocks(staged(tmp_path, line(), line(), end="\r\n"))
-    assert block.column("STORE_REGION").to_pylist() == ["A", "A"]
+    ids=["a blank line", "too few columns", "too many", "a line break in quotes", "a stray quote", "two of them",
+         "a line end more", "another encoding"],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_that_is_none_is_named_by_its_number(
+    tmp_path: Path, lines: list[str], faults: dict[int, str], end: str
+) -> None:
+    """As an editor counts, whatever ends the lines; the others are read."""
+    text = end.join([*lines, ""]).replace("\r\n", "\n").replace("\r", "\n")
+    if "" not in text.split("\n")[:-1]:
+        faults = {number: reason for number, reason in faults.items() if reason != BLANK}
+    found = list(csv_lines.blocks(staged(tmp_path, *lines, end=end)))
+    named = {number: reason for block in found for number, reason in block.faults.items()}
+    assert named == faults
+    read = [number for block in found for number in block.numbers.tolist()]
+    assert sorted([*named, *read]) == list(range(2, 2 + text.count("\n")))
 
 
 def test_blocks_meet_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +145,9 @@ def test_blocks_meet_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     source = staged(tmp_path, *[line(BASKET_ID=number) for number in range(500)])
     for size in (150, 151, 999, 1 << 20):
         monkeypatch.setattr("psm_training.sources.csv_lines.BLOCK_BYTES", size)
-        read = [basket for block in plain_blocks(source) for basket in block.column("BASKET_ID").to_pylist()]
-        assert read == list(range(500))
+        found = list(csv_lines.blocks(source))
+        assert [basket for block in found for basket in block.rows.column("BASKET_ID").to_pylist()] == list(range(500))
+        assert [number for block in found for number in block.numbers.tolist()] == list(range(2, 502))
 
 
 def lines_of(*rows: tuple[int, str, int]) -> pa.Table:

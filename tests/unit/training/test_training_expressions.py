@@ -8,7 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 import sqlglot
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from psm_contract.schema import calendar_fault
 from psm_training.lake import expressions
 from psm_training.lake.schema import SILVER_TYPES
 from psm_training.split import part_sql
@@ -86,6 +89,13 @@ LINE = {
         ({"STORE_REGION": None}, "STORE_REGION is empty"),
         ({"STORE_REGION": "../E01"}, "STORE_REGION is no code"),
         ({"STORE_REGION": "E" * 65}, "STORE_REGION is no code"),
+        ({"BASKET_ID": -1}, "BASKET_ID is outside 0-1000000000000000000"),
+        ({"SHOP_DATE": 20080230}, "SHOP_DATE is no date, yyyymmdd"),
+        ({"SHOP_DATE": 20081399}, "SHOP_DATE is no date, yyyymmdd"),
+        ({"SHOP_DATE": 20080229}, None),
+        ({"SHOP_DATE": 20990101}, "SHOP_DATE is not in its SHOP_WEEK"),
+        ({"BASKET_PRICE_SENSITIVITY": "XX"}, None),
+        ({"BASKET_PRICE_SENSITIVITY": "LOW"}, "BASKET_PRICE_SENSITIVITY is none of LA, MM, UM, XX"),
         ({"QUANTITY": None, "SPEND": -1.0}, "QUANTITY is empty"),
     ],
     ids=str,
@@ -101,3 +111,20 @@ def test_a_line_that_cannot_be_used_is_told_why(change: dict[str, Any], reason: 
         kept = database.execute(expressions.sql(EXPRESSIONS["silver"]("duckdb"))).fetchall()
     assert found == ([(0, reason)] if reason is not None else [])
     assert len(kept) == (reason is None)
+
+
+@given(
+    st.integers(190001, 299953),
+    st.integers(19000101, 29991231) | st.dates().map(lambda day: int(day.strftime("%Y%m%d"))),
+)
+@settings(max_examples=300)
+def test_dates_are_judged_by_the_lake_as_by_the_contract(week: int, date: int) -> None:
+    """One rule in two tongues."""
+    assume(19000101 <= date <= 29991231)
+    with duckdb.connect() as database:
+        columns = {**LINE, "SHOP_WEEK": week, "SHOP_DATE": date}
+        chosen = ", ".join(f"CAST(${name} AS {kind}) AS {name}" for name, kind in SILVER_TYPES.items())
+        database.execute(f"CREATE TABLE raw AS SELECT {chosen}, 0 AS rowid", {n: columns.get(n) for n in SILVER_TYPES})
+        found = database.execute(expressions.sql(EXPRESSIONS["bad lines"]("duckdb"))).fetchall()
+    fault = calendar_fault(week, date)
+    assert [reason for _, reason in found] == ([" ".join(fault)] if fault is not None else [])

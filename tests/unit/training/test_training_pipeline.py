@@ -128,7 +128,7 @@ def test_silver_has_the_22_columns_in_order(synthetic_gold: Workspace) -> None:
     [
         ("source-files", None, "needs --data FOLDER"),
         ("source-files", "empty", r"holds no transactions\*\.csv"),
-        ("source-files", "other", "does not have the 22 columns"),
+        ("source-files", "other", "names none of the 22 columns"),
         ("elsewhere", None, "unknown source 'elsewhere'"),
     ],
     ids=["no folder named", "no file in it", "a file of another schema", "a source nobody knows"],

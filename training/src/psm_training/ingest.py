@@ -1,5 +1,6 @@
 """Step 1: any source -> silver, the 22 columns, in the lake."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from psm_training.lake.place import Lake, lake_at
 from psm_training.lake.sql import quoted
 from psm_training.lake.views import MEMORY_LIMIT, open_lake
 from psm_training.sources import complete_journey, synthetic_baskets
+from psm_training.terms import Terms
 from psm_training.workspace import Workspace, write_json
 
 SOURCE_FILES: Final = "source-files"
@@ -19,14 +21,24 @@ TRUTH: Final = "truth.parquet"
 """Beside generated source files: the exact probabilities of every basket."""
 
 
-def ingest(space: Workspace, source: str, data: str | Path | None = None, lake: str | None = None) -> str:
-    """Brings silver up to date.
+def ingest(  # where from, where to, and how
+    space: Workspace,
+    source: str,
+    data: str | Path | None = None,
+    lake: str | None = None,
+    *,
+    terms: Terms = Terms(),  # noqa: B008  # frozen
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Bring silver up to date.
 
     Args:
         space: Gets source.json, which says where the lake is.
         source: One of SOURCES.
         data: Folder, file or s3:// address of the files, for source-files only.
         lake: Folder or s3:// address; by default inside the workspace.
+        terms: What of the files is taken as it is; for source-files only.
+        say: Takes a line for every file that is read.
 
     Returns:
         One line for the user.
@@ -36,13 +48,21 @@ def ingest(space: Workspace, source: str, data: str | Path | None = None, lake: 
     """
     if source not in SOURCES:
         raise PipelineError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
-    space.root.mkdir(parents=True, exist_ok=True)
+    if source != SOURCE_FILES and data is not None:
+        raise PipelineError(f"--source {source} reads no files, so --data {data} does nothing; leave one of them out")
+    try:
+        space.root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as err:
+        raise PipelineError(f"--out {space.root} is no folder: {err.strerror}; name another one") from err
     where = lake or str(space.lake)
     place = lake_at(where)
     place.claim(source, replace=lake is None)
     facts: dict[str, Any] = {"source": source, **({"lake": lake} if lake is not None else {})}
+    news = ""
     if source == SOURCE_FILES:
-        facts |= _files(place, data)
+        facts["missing_weeks"] = list(terms.missing_weeks)
+        taken, news = _files(place, data, terms, say)
+        facts |= taken
     else:
         facts |= _whole(place, source)
     write_json(space.source, facts)
@@ -55,16 +75,19 @@ def ingest(space: Workspace, source: str, data: str | Path | None = None, lake: 
             facts["bayes_accuracy"] = synthetic_baskets.bayes_accuracy(database)
     lines, households = counts if counts is not None else (0, 0)
     write_json(space.source, {**facts, "lines": lines, "households": households})
-    news = f", {facts['files_read']} files read" if "files_read" in facts else ""
     return f"{lines:,} lines of {households:,} households from {source}{news}"
 
 
-def _files(lake: Lake, data: str | Path | None) -> dict[str, Any]:
-    from psm_training.sources.source_files import ingest_files  # noqa: PLC0415  # Ibis takes a second to import
+def _files(lake: Lake, data: str | Path | None, terms: Terms, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+    """What was read, and the same in words."""
+    from psm_training.sources.source_files import accounts, ingest_files  # noqa: PLC0415  # Ibis takes a second to import
 
     if data is None:
         raise PipelineError("source-files needs --data FOLDER, the folder of transactions_*.csv, a file or s3://")
-    return {"files_read": len(ingest_files(lake, data))}
+    taken = ingest_files(lake, data, terms, say)
+    facts = {"files_read": len(taken.read), "lines_of_files": sum(entry.lines for entry in taken.all)}
+    told = f": {accounts(taken.read)}" if taken.read else ""
+    return facts, f", {len(taken.read)} files read{told}"
 
 
 def _whole(lake: Lake, source: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Rule:
         words: The texts allowed; None for any.
         shortest: Least characters of a text.
         longest: Most characters of a text.
+        pattern: What a text must match; None for any.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rule:
     words: tuple[str, ...] | None
     shortest: int
     longest: float
+    pattern: str | None
 
     @classmethod
     def of(cls, name: str, schema: Schema, *, required: bool) -> Self:
@@ -64,6 +66,7 @@ class Rule:
             words=None if words is None else tuple(words),
             shortest=value.get("minLength", 0),
             longest=value.get("maxLength", math.inf),
+            pattern=value.get("pattern"),
         )
 
     @property
@@ -110,6 +113,8 @@ class Rule:
             length = pc.utf8_length(texts)
             fits = pc.and_(pc.greater_equal(length, self.shortest), pc.less_equal(length, self.longest))
             bad |= ~_mask(pc.fill_null(fits, fill_value=True))
+        if self.pattern is not None:
+            bad |= ~_mask(pc.fill_null(pc.match_substring_regex(texts, self.pattern), fill_value=True))
         return texts, bad
 
 

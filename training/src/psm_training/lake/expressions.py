@@ -10,8 +10,8 @@ import ibis
 from ibis.config import Config
 
 from psm_contract.features import CONTEXT_COLUMNS
-from psm_contract.schema import COLUMN_NAMES, COLUMNS
-from psm_training.lake.schema import LINE_COLUMNS, LONGEST_REGION, NEEDED, PARTITION, RANGES
+from psm_contract.schema import CLASSES, COLUMN_NAMES, COLUMNS, RANGES, UNCLASSIFIED, WEEKS_OF_A_YEAR
+from psm_training.lake.schema import LINE_COLUMNS, LONGEST_REGION, NEEDED, PARTITION
 from psm_training.split import (
     FIRST_TEST_WEEK,
     LAST_TRAINING_WEEK,
@@ -24,8 +24,9 @@ from psm_training.split import (
 )
 
 TYPES: Final = {"integer": "int64", "number": "float64", "text": "string"}
-LAST_WEEK: Final = 53
-"""Some years have one more than 52."""
+MONTHS: Final = 12
+FEBRUARY: Final = 2
+SHORT_MONTHS: Final = (4, 6, 9, 11)
 HASH_DIGITS: Final = 8
 """Hexadecimal digits of a household's sha256 that decide its side."""
 
@@ -57,11 +58,27 @@ def problem(lines: Expression) -> Expression:
     for name, (low, high) in RANGES.items():
         cases.append(((lines[name] < low) | (lines[name] > high), f"{name} is outside {low}-{high}"))
     week = lines.SHOP_WEEK % 100
-    cases.append(((week < 1) | (week > LAST_WEEK), "SHOP_WEEK is no week of a year, yyyyww"))
+    cases.append(((week < 1) | (week > WEEKS_OF_A_YEAR), "SHOP_WEEK is no week of a year, yyyyww"))
+    cases.append((~_is_date(lines.SHOP_DATE), "SHOP_DATE is no date, yyyymmdd"))
+    year = lines.SHOP_WEEK // 100
+    outside = ((year - 1) * 10_000 + 1225 > lines.SHOP_DATE) | ((year + 1) * 10_000 + 1231 < lines.SHOP_DATE)
+    cases.append((outside, "SHOP_DATE is not in its SHOP_WEEK"))
+    labels = (*CLASSES, UNCLASSIFIED)
+    cases.append(
+        (~lines.BASKET_PRICE_SENSITIVITY.isin(labels), f"BASKET_PRICE_SENSITIVITY is none of {', '.join(labels)}")
+    )
     cases.append(
         ((lines.STORE_REGION.length() > LONGEST_REGION) | ~_is_code(lines.STORE_REGION), "STORE_REGION is no code")
     )
     return ibis.cases(*cases)
+
+
+def _is_date(date: Expression) -> Expression:
+    """As `psm_contract.schema.is_date`, in words that every engine has."""
+    year, month, day = date // 10_000, date // 100 % 100, date % 100
+    is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    days = ibis.cases((month == FEBRUARY, 28 + is_leap.cast("int64")), (month.isin(SHORT_MONTHS), 30), else_=31)
+    return (month >= 1) & (month <= MONTHS) & (day >= 1) & (day <= days)
 
 
 def _is_code(text: Expression) -> Expression:

@@ -42,6 +42,11 @@ class Lake:
         """Lines that could not be used."""
         return self._folder("quarantine")
 
+    @property
+    def apart(self) -> Storage:
+        """Lines that are no purchases and are kept, such as refunds."""
+        return self._folder("apart")
+
     def _folder(self, name: str) -> Storage:
         return Storage(f"{self.storage.url}/{name}", f"{self.storage.root}/{name}", self.storage.files)
 

@@ -16,13 +16,6 @@ NEEDED: Final = (
 )  # fmt: skip
 """Without one of them a line cannot be used."""
 
-RANGES: Final = {
-    "QUANTITY": (1, 10_000),
-    "SPEND": (0.001, 1_000_000),
-    "SHOP_WEEK": (190001, 299953),
-    "SHOP_WEEKDAY": (1, 7),
-    "SHOP_HOUR": (0, 23),
-}
 LONGEST_REGION: Final = 64
 
 LINE_COLUMNS: Final = (*LEVELS, "QUANTITY", "SPEND")

@@ -1,26 +1,25 @@
-"""Lines of a CSV file, block by block, texts as dictionaries.
+"""Lines of a CSV file, block by block, texts as dictionaries, every cell by the grammar of `psm_contract.cells`.
 
-Arrow reads what is plain CSV: no quotes, every line with all columns, every number a number. Where something else stands,
-DuckDB reads the whole file once more, slower, and says of each line that does not parse what is wrong with it. What Arrow
-takes, DuckDB takes too and reads the same; a test holds that.
+`psm_contract.physical` takes the lines out that are no CSV; Arrow parses the others. Where a block has a cell that Arrow
+does not take as its column's kind, all cells of that block are read as words, and each word is looked at once.
 """
 
-import os
-import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, BinaryIO, Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
+from numpy.typing import NDArray
+from pyarrow import compute
 
-from psm_contract.schema import COLUMN_NAMES
-from psm_training.lake.held import SCHEMA, dictionaries
-from psm_training.lake.schema import SILVER_TYPES
-from psm_training.lake.views import MEMORY_LIMIT
+from psm_contract import cells
+from psm_contract.physical import Piece, checked, pieces
+from psm_contract.schema import COLUMN_NAMES, COLUMNS
+from psm_training.lake.held import SCHEMA
 from psm_training.sources.raw_files import Staged
 
 BLOCK_BYTES: Final = 8 << 20
@@ -29,92 +28,149 @@ ARROWS_BYTES: Final = 1 << 20
 PARSERS: Final = 2
 AHEAD: Final = 2 * PARSERS
 """Blocks in memory that nobody asked for yet."""
-FETCHED_ROWS: Final = 100_000
+
+_WORDS: Final = pa.dictionary(pa.int32(), pa.string())
+_AS_WORDS: Final = pa.schema([(name, _WORDS) for name in COLUMN_NAMES])
+_READ: Final[dict[str, Callable[[str], int | float | str | None]]] = {
+    "integer": cells.integer,
+    "number": cells.number,
+    "text": cells.text,
+}
+_DTYPES: Final = {"integer": np.int64, "number": np.float64}
+_LEAST_PLAIN: Final = ord("!")
+_DELETE: Final = 0x7F
+
+Mask = NDArray[np.bool_]
 
 
-class NotPlainError(Exception):
-    """The file needs the reader that looks at every line."""
+@dataclass(frozen=True)
+class Block:
+    """Lines of a file, one after the other.
+
+    Attributes:
+        rows: Those whose cells can be read, a pyarrow.Table of held.SCHEMA.
+        numbers: Of those in the file, [rows].
+        faults: Why the others cannot, by number.
+    """
+
+    rows: Any
+    numbers: NDArray[np.int64]
+    faults: dict[int, str]
 
 
-def plain_blocks(staged: Staged) -> Iterator[Any]:
-    """The lines as pyarrow.Tables of held.SCHEMA, in order.
+def blocks(staged: Staged) -> Iterator[Block]:
+    """Return the lines after the header, in order.
 
     Raises:
-        NotPlainError: Some line is not plain; blocks before it were given.
+        psm_contract.physical.LineTooLongError: A line does not end.
     """
     with staged.path.open("rb") as stream, ThreadPoolExecutor(PARSERS) as parsers:
-        stream.readline()
-        waiting: deque[Future[Any]] = deque()
-        for block, end in _blocks(stream):
-            waiting.append(parsers.submit(_parsed, block, end, staged.header))
+        waiting: deque[Future[Block]] = deque()
+        for lines, first in pieces(stream, BLOCK_BYTES):
+            body, number = (lines, first) if first > 1 else (lines[lines.find(b"\n") + 1 :], 2)
+            waiting.append(parsers.submit(_block, body, number, staged.header))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _blocks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Pieces of the file, and where the last whole line of each ends: the rest is read again with the next."""
-    while block := stream.read(BLOCK_BYTES):
-        end = block.rfind(b"\n") + 1
-        if not end:
-            raise NotPlainError
-        stream.seek(end - len(block), os.SEEK_CUR)
-        yield block, end
+def _block(lines: bytes, first: int, header: tuple[str, ...]) -> Block:
+    piece = checked(lines, first)
+    faults = dict(piece.faults)
+    if not len(piece.numbers):
+        return Block(SCHEMA.empty_table(), piece.numbers, faults)
+    parsed = _fast(piece, header)
+    rows, short = parsed if parsed is not None else _parsed(piece, header, _AS_WORDS)
+    numbers = piece.numbers
+    if short:
+        faults |= {int(numbers[place]): reason for place, reason in short.items()}
+        numbers = np.delete(numbers, list(short))
+    return _by_grammar(rows.unify_dictionaries().combine_chunks(), numbers, faults)
 
 
-def _parsed(block: bytes, end: int, header: tuple[str, ...]) -> Any:
-    ends = block.count(b"\n", 0, end)
-    returns = block.count(b"\r", 0, end)
-    if block.find(b'"', 0, end) >= 0 or (returns and not returns == ends == block.count(b"\r\n", 0, end)):
-        raise NotPlainError
+def _fast(piece: Piece, header: tuple[str, ...]) -> tuple[Any, dict[int, str]] | None:
+    """As `_parsed`, with numbers as Arrow reads them; None where it does not, or where it takes more than the grammar."""
+    if b"0x" in piece.text or b"0X" in piece.text:  # for Arrow an integer
+        return None
     try:
-        rows = pc.read_csv(
-            pa.BufferReader(pa.py_buffer(block).slice(0, end)),
-            read_options=pc.ReadOptions(column_names=header, use_threads=False, block_size=ARROWS_BYTES),
-            parse_options=pc.ParseOptions(quote_char=False),
-            convert_options=pc.ConvertOptions(
-                column_types=SCHEMA, include_columns=COLUMN_NAMES, null_values=[""], strings_can_be_null=True
-            ),
-        )
-    except pa.ArrowInvalid as err:
-        raise NotPlainError from err
-    if rows.num_rows != ends:  # Arrow leaves blank lines out, and lines would have other numbers than in an editor
-        raise NotPlainError
-    return rows
+        rows, short = _parsed(piece, header, SCHEMA)
+    except pa.ArrowInvalid:
+        return None
+    is_finite = np.isfinite(compute.sum(rows.column("SPEND")).as_py() or 0.0)  # nan and inf are numbers for Arrow
+    return (rows, short) if is_finite else None
 
 
-@contextmanager
-def any_blocks(staged: Staged) -> Iterator[tuple[dict[int, str], Iterator[Any]]]:
-    """The lines that parse, as `plain_blocks` gives them, and the reason of each line that does not, by line number."""
-    with (
-        tempfile.TemporaryDirectory(prefix="psm-duckdb-") as folder,
-        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as database,
-    ):
-        database.execute("ATTACH ':memory:' AS work (COMPRESS)")  # a third of the memory
-        rejected = _read(database, staged)
-        reader = database.sql("FROM work.raw ORDER BY rowid").to_arrow_reader(FETCHED_ROWS)
-        yield rejected, (dictionaries(pa.Table.from_batches([batch])) for batch in reader)
+def _parsed(piece: Piece, header: tuple[str, ...], types: Any) -> tuple[Any, dict[int, str]]:
+    """Rows, and what is wrong with the lines that have too few or too many cells, by their place in the piece."""
+    short: dict[int, str] = {}
 
+    def note(row: Any) -> str:
+        short[row.number - 1] = f"has {row.actual_columns} cells, the header names {row.expected_columns}"
+        return "skip"
 
-def _read(database: duckdb.DuckDBPyConnection, staged: Staged) -> dict[int, str]:
-    """Fills `work.raw`; the reason of each line that does not even parse."""
-    names = ", ".join(COLUMN_NAMES)
-    database.execute(
-        f"CREATE TABLE work.raw AS SELECT {names} FROM read_csv($file, header = true, auto_detect = false, "  # noqa: S608  # our own names
-        "delim = ',', quote = '\"', escape = '\"', columns = $columns, store_rejects = true)",
-        {"file": str(staged.path), "columns": {name: SILVER_TYPES[name] for name in staged.header}},
+    rows = pc.read_csv(
+        pa.BufferReader(piece.text),
+        read_options=pc.ReadOptions(column_names=header, use_threads=False, block_size=ARROWS_BYTES),
+        parse_options=pc.ParseOptions(
+            quote_char='"' if piece.is_quoted else False, invalid_row_handler=note, ignore_empty_lines=False
+        ),
+        convert_options=pc.ConvertOptions(
+            column_types=types, include_columns=COLUMN_NAMES, null_values=list(cells.MISSING), strings_can_be_null=True
+        ),
     )
-    rows = database.execute(
-        "SELECT line, error_type, column_name, error_message FROM reject_errors ORDER BY line, column_idx"
-    ).fetchall()
-    reasons: dict[int, str] = {}
-    for line, kind, column, message in rows:
-        reasons.setdefault(int(line), f"{column} is not a number" if kind == "CAST" else _told(kind, message))
-    return reasons
+    return rows, short
 
 
-def _told(kind: str, message: str) -> str:
-    if kind in ("MISSING COLUMNS", "TOO MANY COLUMNS"):
-        return str(message).splitlines()[0]
-    return str(kind).lower()
+def _by_grammar(rows: Any, numbers: NDArray[np.int64], faults: dict[int, str]) -> Block:
+    """Judge words; numbers that Arrow read are what the grammar says."""
+    bad = np.zeros(len(numbers), dtype=np.bool_)
+    columns = []
+    for column in COLUMNS:
+        given = rows.column(column.name)
+        given = given.chunk(0) if given.num_chunks else pa.array([], given.type)
+        if not pa.types.is_dictionary(given.type) or (column.kind == "text" and _is_plain(given.dictionary)):
+            columns.append(given)
+            continue
+        values, at_fault = _read_words(given, column.kind)
+        columns.append(values)
+        for reason, wrong in at_fault.items():
+            for place in np.flatnonzero(wrong & ~bad).tolist():
+                faults[int(numbers[place])] = f"{column.name} {reason}"
+            bad |= wrong
+    table = pa.table(columns, schema=SCHEMA)
+    if not bad.any():
+        return Block(table, numbers, faults)
+    return Block(table.filter(pa.array(~bad)), numbers[~bad], faults)
+
+
+def _is_plain(words: Any) -> bool:
+    """Whether every word is a text as it stands: short, without blanks and control characters; most columns are."""
+    if not len(words):
+        return True
+    _, offsets, raw = words.buffers()
+    places = np.frombuffer(offsets, dtype=np.int32)[words.offset : words.offset + len(words) + 1]
+    data = np.frombuffer(raw, dtype=np.uint8)[places[0] : places[-1]] if raw is not None else np.empty(0, np.uint8)
+    is_short = int(np.diff(places).max()) <= cells.LONGEST
+    return is_short and (not len(data) or (int(data.min()) >= _LEAST_PLAIN and not bool((data == _DELETE).any())))
+
+
+def _read_words(column: Any, kind: str) -> tuple[Any, dict[str, Mask]]:
+    """Values of a pyarrow.DictionaryArray, and the rows that have none though they should, by reason."""
+    read = _READ[kind]
+    values: list[Any] = []
+    reasons: dict[str, list[int]] = {}
+    for place, word in enumerate(column.dictionary.to_pylist()):
+        try:
+            values.append(read(word))
+        except cells.CellError as err:
+            values.append(None)
+            reasons.setdefault(str(err), []).append(place)
+    places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    at_fault = {reason: np.isin(places, wrong) for reason, wrong in reasons.items()}
+    values.append(None)  # where an index that is null points to
+    if kind == "text":
+        return pa.array(values, pa.string()).take(pa.array(places)).dictionary_encode(), at_fault
+    empty = np.array([value is None for value in values])
+    filled = np.array([0 if value is None else value for value in values], dtype=_DTYPES[kind])
+    return pa.array(filled[places], mask=empty[places]), at_fault
