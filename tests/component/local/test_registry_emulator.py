@@ -72,6 +72,7 @@ def test_metadata_is_removed_by_its_own_list(sagemaker: Any) -> None:
     assert sagemaker.describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"] == {"keep": "1"}
 
 
+@pytest.mark.refused_request
 @pytest.mark.parametrize(
     "properties",
     [
@@ -107,6 +108,7 @@ def test_a_group_that_exists_is_not_replaced(sagemaker: Any) -> None:
     assert seen["ModelPackageGroupDescription"] == "first"
 
 
+@pytest.mark.refused_request
 def test_a_group_name_outside_the_pattern_is_refused(sagemaker: Any) -> None:
     """ModelPackageGroupName matches [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62} [B]."""
     with pytest.raises(ClientError) as refused:
@@ -210,6 +212,7 @@ def test_a_group_with_packages_is_not_deleted(sagemaker: Any) -> None:
         sagemaker.describe_model_package_group(ModelPackageGroupName=GROUP)
 
 
+@pytest.mark.refused_request
 def test_a_page_holds_at_most_a_hundred(sagemaker: Any) -> None:
     """MaxResults above 100 is a ValidationException [B]."""
     with pytest.raises(ClientError) as refused:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from aws_shapes import faults, request_shape
+from psm_local.emulator.shapes import faults, request_shape
 
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError

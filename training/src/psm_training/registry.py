@@ -24,7 +24,8 @@ APPROVED: Final = "Approved"
 REJECTED: Final = "Rejected"
 
 CONTENT_TYPES: Final = ["application/json", "application/jsonlines", "text/csv"]
-INSTANCE_TYPES: Final = ["ml.m5.large", "ml.c5.large", "ml.m7g.large"]
+INSTANCE_TYPES: Final = ["ml.m5.large", "ml.m6i.large", "ml.c6i.large"]
+"""Offered for real-time inference and for Transform alike, and of our images' architecture, x86-64."""
 
 GROUP_EXISTS: Final = frozenset({"ValidationException", "ConflictException", "ResourceInUse"})
 """What CreateModelPackageGroup may answer for a group that is there already."""

@@ -6,7 +6,7 @@ import logging
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from psm_local.emulator import alarms, registry
+from psm_local.emulator import alarms, registry, strict
 from psm_local.emulator.faults import FaultyApp
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else one line per request
     registry.install()
     alarms.install()
+    strict.install()
     app = FaultyApp(DomainDispatcherApplication(create_backend_app))
     make_server(args.address, args.port, app, threaded=True).serve_forever()
 

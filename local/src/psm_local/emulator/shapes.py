@@ -1,26 +1,41 @@
-"""Requests against AWS's own description of its API, as botocore brings it: types, required fields, words, lengths, patterns.
+"""Requests held against AWS's own description of its API, as botocore brings it: types, required fields, enums, lengths, patterns.
 
-botocore itself checks types and required fields only when a request is sent.
+botocore itself checks no enum, no pattern and no upper bound. Called by the emulator for what reaches it and by the test
+suite for what boto3 is about to send. It knows neither what an account has nor the rules that AWS keeps in its services
+alone, and it lets pass what the few patterns say that are none outside of Java.
 """
 
-import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import botocore.session
+import regex
 from botocore.model import Shape, StructureShape
 
 
+_SURROGATES = "\\uD800\\uDC00-\\uDBFF\\uDFFF"
+"""Java's characters beyond the first plane, as pairs."""
+_FEW = 12
+"""Values that a message lists; of instance types there are hundreds."""
+
+
 def request_shape(service: str, operation: str) -> StructureShape:
-    """What an operation takes."""
+    """Return what an operation takes."""
     model = botocore.session.get_session().get_service_model(service)
     shape = model.operation_model(operation).input_shape
     assert isinstance(shape, StructureShape)
     return shape
 
 
+def refusals(request: Any, shape: Shape | None) -> Iterator[str]:
+    """Say what AWS would refuse of a whole request; `shape` is its operation's input, None if it takes nothing."""
+    if shape is not None:
+        yield from faults(request, shape)
+
+
 def faults(value: Any, shape: Any, path: str = "", without: frozenset[str] = frozenset()) -> Iterator[str]:
-    """What is wrong with a request.
+    """Say what is wrong with a request.
 
     Args:
         value: The request, or a part of it; a pipeline's function may stand for any text or number.
@@ -28,6 +43,8 @@ def faults(value: Any, shape: Any, path: str = "", without: frozenset[str] = fro
         path: To the value.
         without: Required fields that a pipeline's step leaves out, since SageMaker fills them in.
     """
+    if value is None or shape.type_name in ("blob", "timestamp") or getattr(shape, "is_document_type", False):
+        return
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet"):
         if shape.type_name not in ("string", "integer", "double", "float", "long"):
             yield f"{path}: a function stands for a {shape.type_name}"
@@ -83,10 +100,21 @@ def _text(value: Any, shape: Any, path: str) -> Iterator[str]:
         return
     yield from _size(len(value), shape, path)
     if shape.enum and value not in shape.enum:
-        yield f"{path}: {value!r} is none of {shape.enum}"
+        known = ", ".join(shape.enum) if len(shape.enum) <= _FEW else f"the {len(shape.enum)} values"
+        yield f"{path}: {value!r} is none of {known} of {shape.name}"
     pattern = shape.metadata.get("pattern")
-    if pattern and not re.fullmatch(pattern, value):
+    expression = _compiled(pattern) if pattern else None
+    if expression is not None and not expression.fullmatch(value):
         yield f"{path}: {value!r} does not match {pattern}"
+
+
+@cache
+def _compiled(pattern: str) -> "regex.Pattern[str] | None":
+    """Return one of Java's patterns as an expression; None where a range of its surrogates cannot be one."""
+    try:
+        return regex.compile(pattern.replace(_SURROGATES, "\\U00010000-\\U0010FFFF"))
+    except regex.error:
+        return None
 
 
 def _size(size: float, shape: Shape, path: str) -> Iterator[str]:
