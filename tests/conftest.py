@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["cluster_fixtures", "e2e_fixtures", "fault_record", "request_shapes", "terraform_plans", "training_spaces"]
+pytest_plugins = [
+    "cluster_fixtures",
+    "e2e_fixtures",
+    "fault_record",
+    "request_shapes",
+    "terraform_plans",
+    "training_spaces",
+]
 
 # A busy machine is slow, not wrong: no example has a deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

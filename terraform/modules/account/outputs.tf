@@ -13,6 +13,11 @@ output "models_bucket" {
   value       = module.lake.models_bucket
 }
 
+output "lake_key_arn" {
+  description = "Key of lake and models: psm-train's --kms-key, without which the buckets refuse what SageMaker's jobs write."
+  value       = module.lake.key_arn
+}
+
 output "repository_urls" {
   description = "Where images and charts are pushed to and pulled from, by name."
   value       = module.registry.repository_urls

@@ -115,6 +115,9 @@ locals {
     }
     StoppingCondition = { MaxRuntimeInSeconds = 7200 }
   }]
+
+  # jsonencode writes < and > as escapes, and the scheduler looks for its placeholders in the text before anybody reads JSON
+  etl_inputs_as_sent = [for request in local.etl_requests : replace(replace(jsonencode(request), "\\u003c", "<"), "\\u003e", ">")]
 }
 
 resource "aws_scheduler_schedule_group" "this" {
@@ -177,7 +180,7 @@ resource "aws_scheduler_schedule" "etl" {
   target {
     arn      = "arn:${local.partition}:scheduler:::aws-sdk:sagemaker:createProcessingJob"
     role_arn = aws_iam_role.scheduler.arn
-    input    = jsonencode(local.etl_requests[count.index])
+    input    = local.etl_inputs_as_sent[count.index]
 
     retry_policy {
       maximum_event_age_in_seconds = 3600

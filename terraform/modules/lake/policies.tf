@@ -22,7 +22,8 @@ locals {
     ]
   }
 
-  # who names a key must name ours, and nobody may ask for S3's own; who names nothing gets ours from the bucket
+  # who names a key must name ours, and who asks for KMS must name a key, or S3 takes the account's default; nobody may ask
+  # for S3's own; who asks for nothing gets ours from the bucket
   own_key_statements = {
     for key in local.data : key => [
       {
@@ -45,6 +46,17 @@ locals {
         Condition = {
           Null            = { "s3:x-amz-server-side-encryption" = "false" }
           StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+        }
+      },
+      {
+        Sid       = "NoDefaultKey"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${local.arns[key]}/*"
+        Condition = {
+          StringEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+          Null         = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "true" }
         }
       },
     ]

@@ -146,12 +146,13 @@ def test_buckets_refuse_what_is_not_encrypted_on_its_way(planned: Mapping[str, P
 
 @pytest.mark.parametrize("bucket", ["lake", "models"])
 def test_buckets_refuse_other_keys(planned: Mapping[str, Planned], bucket: str) -> None:
-    """Who names nothing gets the bucket's own key."""
+    """Who names nothing gets the bucket's own key; who asks for KMS without a key would get the account's default."""
     policy = planned["lake"].policy(f'aws_s3_bucket_policy.this["{bucket}"]')
     header = "s3:x-amz-server-side-encryption"
     cases: dict[tuple[tuple[str, str], ...], Decision] = {
         (): Decision.SILENT,
-        ((header, "aws:kms"),): Decision.SILENT,
+        ((header, "aws:kms"),): Decision.DENIED,
+        ((header, "aws:kms:dsse"),): Decision.DENIED,
         ((header, "aws:kms"), (f"{header}-aws-kms-key-id", KEY)): Decision.SILENT,
         ((header, "aws:kms"), (f"{header}-aws-kms-key-id", OTHER_KEY)): Decision.DENIED,
         ((header, "AES256"),): Decision.DENIED,

@@ -1,5 +1,7 @@
 """The suite's own guard: a request that AWS would refuse fails the test that makes it, whatever the code under test does."""
 
+import contextlib
+
 import boto3
 import pytest
 import request_shapes
@@ -14,7 +16,11 @@ NOWHERE = Config(retries={"max_attempts": 0}, connect_timeout=1)
     ("service", "operation", "request_", "said"),
     [
         pytest.param(
-            "sagemaker", "CreateModelPackageGroup", {"ModelPackageGroupName": "uk grocery"}, "does not match", id="pattern"
+            "sagemaker",
+            "CreateModelPackageGroup",
+            {"ModelPackageGroupName": "uk grocery"},
+            "does not match",
+            id="pattern",
         ),
         pytest.param("sqs", "ReceiveMessage", {"QueueUrl": "u", "MaxNumberOfMessages": "10"}, "no number", id="type"),
         pytest.param("scheduler", "GetSchedule", {"Name": "n" * 65}, "above 64", id="length"),
@@ -43,10 +49,7 @@ def test_a_request_is_held_where_boto3_makes_it() -> None:
         aws_secret_access_key="testing",  # noqa: S106  # goes nowhere
         config=NOWHERE,
     )
-    with pytest.raises(OSError, match="connect"):
-        try:
-            client.list_model_packages(SortOrder="Newest")
-        except Exception as error:  # as code under test might
-            raise OSError("could not connect") from error
+    with contextlib.suppress(Exception):  # as code under test might
+        client.list_model_packages(SortOrder="Newest")
     assert [found for found in request_shapes._FOUND if "SortOrder" in found]
     client.close()

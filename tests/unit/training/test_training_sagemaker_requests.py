@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from psm_local.emulator.shapes import faults, request_shape
 
+from psm_local.emulator.shapes import faults, request_shape
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.model_quality import KPIS

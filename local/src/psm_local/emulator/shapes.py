@@ -10,9 +10,8 @@ from functools import cache
 from typing import Any
 
 import botocore.session
-import regex
+import regex  # type: ignore[import-untyped]  # it has none; its use is two lines
 from botocore.model import Shape, StructureShape
-
 
 _SURROGATES = "\\uD800\\uDC00-\\uDBFF\\uDFFF"
 """Java's characters beyond the first plane, as pairs."""
@@ -24,7 +23,8 @@ def request_shape(service: str, operation: str) -> StructureShape:
     """Return what an operation takes."""
     model = botocore.session.get_session().get_service_model(service)
     shape = model.operation_model(operation).input_shape
-    assert isinstance(shape, StructureShape)
+    if not isinstance(shape, StructureShape):
+        raise LookupError(f"{service} {operation} takes nothing")
     return shape
 
 
@@ -109,7 +109,7 @@ def _text(value: Any, shape: Any, path: str) -> Iterator[str]:
 
 
 @cache
-def _compiled(pattern: str) -> "regex.Pattern[str] | None":
+def _compiled(pattern: str) -> Any:
     """Return one of Java's patterns as an expression; None where a range of its surrogates cannot be one."""
     try:
         return regex.compile(pattern.replace(_SURROGATES, "\\U00010000-\\U0010FFFF"))

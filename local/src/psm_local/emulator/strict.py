@@ -26,7 +26,7 @@ class RefusedRequestError(ServiceException):
 
 def install() -> None:
     """Let moto's server refuse what AWS would; call before the server starts."""
-    BaseResponse.call_action = _call_action  # type: ignore[method-assign]  # moto offers no place of its own for it
+    BaseResponse.call_action = _call_action  # type: ignore[assignment, method-assign]  # moto offers no place of its own for it
 
 
 def _call_action(response: BaseResponse) -> Any:
@@ -41,7 +41,7 @@ def _call_action(response: BaseResponse) -> Any:
 
 def _refusals(response: BaseResponse) -> list[str]:
     """Say what AWS would refuse of the request that a response is about to answer."""
-    service, action = response.boto3_service_name, response._get_action()
+    service, action = response.boto3_service_name, response._get_action()  # noqa: SLF001  # what moto's own call_action asks
     model = get_service_model(service)
     if service in _UNASKED or action not in model.operation_names:
         return []

@@ -14,6 +14,9 @@ from psm_operator.decide.desired.pod import HTTPS, endpoint_ports
 from psm_operator.values import Manifest
 
 DNS = 53
+POD_IDENTITY_AGENT = ("169.254.170.23/32", "fd00:ec2::23/128")
+"""Where EKS Pod Identity hands out credentials, on the pod's own node; plain HTTP."""
+HTTP = 80
 
 
 def service(model: DesiredModel) -> Manifest:
@@ -46,7 +49,7 @@ def ingress(model: DesiredModel) -> Manifest | None:
 
 
 def network_policy(model: DesiredModel) -> Manifest | None:
-    """Opens the predictor's port and nothing else, and lets it call DNS, HTTPS and its AWS endpoints; None if disabled.
+    """Opens the predictor's port and nothing else, and lets it call DNS, HTTPS, its AWS endpoints and Pod Identity; None if disabled.
 
     An empty `allowFrom` leaves the port open to anyone: an ALB with IP targets, a host-network ingress controller and
     the kubelet come from addresses that no pod selector matches.
@@ -65,6 +68,7 @@ def network_policy(model: DesiredModel) -> Manifest | None:
         "egress": [
             {"ports": [_port("UDP", DNS), _port("TCP", DNS)]},
             {"ports": [_port("TCP", port) for port in (HTTPS, *endpoint_ports(model))]},
+            {"to": [{"ipBlock": {"cidr": cidr}} for cidr in POD_IDENTITY_AGENT], "ports": [_port("TCP", HTTP)]},
         ],
     }
     return made
