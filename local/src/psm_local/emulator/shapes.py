@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.session
 import regex  # type: ignore[import-untyped]  # it has none; its use is two lines
-from botocore.model import Shape, StructureShape
+from botocore.model import Shape
 
 _SURROGATES = "\\uD800\\uDC00-\\uDBFF\\uDFFF"
 """Java's characters beyond the first plane, as pairs."""
@@ -19,11 +19,15 @@ _FEW = 12
 """Values that a message lists; of instance types there are hundreds."""
 
 
-def request_shape(service: str, operation: str) -> StructureShape:
-    """Return what an operation takes."""
+def request_shape(service: str, operation: str) -> Shape:
+    """Return what an operation takes.
+
+    Raises:
+        LookupError: It takes nothing.
+    """
     model = botocore.session.get_session().get_service_model(service)
     shape = model.operation_model(operation).input_shape
-    if not isinstance(shape, StructureShape):
+    if shape is None:
         raise LookupError(f"{service} {operation} takes nothing")
     return shape
 
