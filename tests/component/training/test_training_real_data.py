@@ -58,7 +58,7 @@ def test_the_archive_is_small_and_answers_its_golden_baskets(space: Workspace, r
     assert len(members[ONNX]) < 15_000_000
     manifest = Manifest.from_json(members["manifest.json"])
     assert manifest.training.source == "complete-journey"
-    assert manifest.training.window == "201701-201738"
+    assert manifest.training.window == "201701-201737"
     tables = Tables.from_npz(members[TABLES])
     baskets = manifest.golden_baskets
     matrix = basket_features(Lines.from_baskets([basket.lines for basket in baskets]), tables)

@@ -12,10 +12,13 @@ import pytest
 from psm_training.lake import expressions
 from psm_training.lake.schema import SILVER_TYPES
 from psm_training.synthetic_files import Order, synthesize
+from psm_training.windows import Windows
 
 pyspark = pytest.importorskip("pyspark", reason="`make test-spark` brings Spark")
 
 pytestmark = pytest.mark.component
+
+WINDOWS = Windows(200837, 200838, 200838, 200839, 200840)
 
 SPOILT = (
     "SPEND = 'NaN' WHERE rowid % 97 = 0",
@@ -108,7 +111,7 @@ def test_spark_makes_gold(database: duckdb.DuckDBPyConnection, spark: Any, tmp_p
     silver = expressions.sql(expressions.usable(expressions.raw(), distinct=True))
     database.execute(f"CREATE OR REPLACE TABLE silver AS {silver}")
     expected, found = in_both(
-        database, spark, tmp_path, "silver", lambda engine: expressions.baskets(expressions.silver(), engine)
+        database, spark, tmp_path, "silver", lambda engine: expressions.baskets(expressions.silver(), WINDOWS, engine)
     )
     assert len(expected) > 500
     assert found == expected

@@ -28,6 +28,7 @@ from psm_training.sources import csv_lines
 from psm_training.sources.raw_files import Staged
 from psm_training.split import split
 from psm_training.synthetic_files import Order, synthesize
+from psm_training.windows import Windows
 from psm_training.workspace import Workspace
 
 words = st.one_of(st.none(), st.text("abÄ€", max_size=3))
@@ -236,7 +237,7 @@ def test_gold_is_what_the_expression_says(tmp_path: Path) -> None:
     space = Workspace(tmp_path / "out")
     ingest(space, "source-files", till)
     split(space)
-    statement = expressions.sql(expressions.baskets(expressions.silver()).select(*GOLD_COLUMNS))
+    statement = expressions.sql(expressions.baskets(expressions.silver(), Windows.of(lake_of(space).silver.weeks())))
     order = f"ORDER BY {', '.join(GOLD_ORDER)}"
     with open_lake(space) as database:
         wanted = database.execute(f"FROM ({statement}) {order}").fetchall()

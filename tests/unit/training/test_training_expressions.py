@@ -15,11 +15,14 @@ from psm_contract.schema import calendar_fault
 from psm_training.lake import expressions
 from psm_training.lake.schema import SILVER_TYPES
 from psm_training.split import part_sql
+from psm_training.windows import Windows
+
+WINDOWS = Windows(200838, 200839, 200841, 200842, 200853)
 
 EXPRESSIONS: dict[str, Callable[[str], Any]] = {
     "bad lines": lambda _: expressions.bad_lines(expressions.raw()),
     "silver": lambda _: expressions.usable(expressions.raw(), distinct=True),
-    "gold": lambda engine: expressions.baskets(expressions.silver(), engine),
+    "gold": lambda engine: expressions.baskets(expressions.silver(), WINDOWS, engine),
 }
 DIALECTS = {"duckdb": "duckdb", "athena": "athena", "trino": "trino", "pyspark": "spark"}
 """Engines, and what sqlglot calls their SQL."""
@@ -43,21 +46,21 @@ def test_every_engine_puts_a_household_into_the_same_part() -> None:
     import ibis  # noqa: PLC0415  # as where it is used
 
     table = ibis.table({"household": "string", "week": "int64"}, name="placed")
-    asked = expressions.sql(table.mutate(part=expressions.part(table.household, table.week, "pyspark")))
+    asked = expressions.sql(table.mutate(part=expressions.part(table.household, table.week, WINDOWS, "pyspark")))
     with duckdb.connect() as database:
         database.execute(
             "CREATE TABLE placed AS SELECT * FROM (SELECT 'CUST' || range AS household FROM range(1900) UNION ALL "
             "SELECT 'basket ' || range FROM range(100)) CROSS JOIN (SELECT 200800 + range AS week FROM range(1, 54))"
         )
         differing = database.execute(
-            f"SELECT count(*) FILTER (part <> {part_sql('household', 'week')}), count(DISTINCT part) FROM ({asked})"  # noqa: S608  # ours
+            f"SELECT count(*) FILTER (part <> {part_sql('household', 'week', WINDOWS)}), count(DISTINCT part) FROM ({asked})"  # noqa: S608  # ours
         ).fetchall()
     assert differing == [(0, 4)]
 
 
 def test_a_household_keeps_its_part_from_release_to_release() -> None:
     """What the first release said of twelve households, written down."""
-    part = part_sql("'CUST' || range", "200801 + range * 5 % 53")
+    part = part_sql("'CUST' || range", "200801 + range * 5 % 53", WINDOWS)
     with duckdb.connect() as database:
         found = database.execute(f"SELECT string_agg({part}, ' ' ORDER BY range) FROM range(12)").fetchall()  # noqa: S608  # ours
     assert found == [("train train train unused train unused unused train unused unused test train",)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -14,13 +17,14 @@ from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
 from psm_training.lake.batches import batches
-from psm_training.lake.gold import stale, write_gold
+from psm_training.lake.gold import RULE, stale, write_gold
 from psm_training.lake.place import lake_of
 from psm_training.lake.silver import write_silver
 from psm_training.lake.views import open_lake
 from psm_training.load import load_gold
 from psm_training.sources import synthetic_baskets
 from psm_training.split import part_sql, split
+from psm_training.windows import Windows
 from psm_training.workspace import Workspace, write_json
 
 
@@ -33,6 +37,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return space
 
 
+LAST = Windows(200850, 200851, 200851, 200852, 200852)
 REGIONS = ("E01", "E02", "N01")
 
 
@@ -92,7 +97,11 @@ def test_files_lie_in_folders_of_week_and_region(space: Workspace) -> None:
 
 def test_gold_is_silver_by_basket(space: Workspace) -> None:
     """Against plain SQL: context, label, part, and the lines in the order that features sum in."""
-    part = part_sql("coalesce(any_value(CUST_CODE), 'basket ' || BASKET_ID)", "any_value(SHOP_WEEK)")
+    part = part_sql(
+        "coalesce(any_value(CUST_CODE), 'basket ' || BASKET_ID)",
+        "any_value(SHOP_WEEK)",
+        Windows.of(lake_of(space).silver.weeks()),
+    )
     order = "ORDER BY PROD_CODE, PROD_CODE_10, PROD_CODE_20, PROD_CODE_30, QUANTITY, SPEND"
     with open_lake(space) as database:
         plain = database.execute(
@@ -110,20 +119,61 @@ def test_gold_is_silver_by_basket(space: Workspace) -> None:
 def test_only_weeks_whose_silver_changed_are_made_again(small: Workspace) -> None:
     """One line more in one week."""
     lake = lake_of(small)
-    assert write_gold(lake) == [200849, 200850, 200851, 200852]
-    assert write_gold(lake) == []
+    assert write_gold(lake, LAST) == [200849, 200850, 200851, 200852]
+    assert write_gold(lake, LAST) == []
     rewritten(small, "INSERT INTO lines FROM lines WHERE SHOP_WEEK = 200850 ORDER BY ALL LIMIT 1")
-    assert [week.week for week in stale(lake)] == [200850]
-    assert write_gold(lake) == [200850]
+    assert [week.week for week in stale(lake, LAST)] == [200850]
+    assert write_gold(lake, LAST) == [200850]
+
+
+def test_a_new_week_makes_only_the_weeks_again_whose_part_it_changes(small: Workspace) -> None:
+    """The windows move on by one week: one that was validated now trains, one that was tested validates."""
+    lake = lake_of(small)
+    write_gold(lake, Windows(200849, 200850, 200850, 200851, 200851))
+    assert [week.week for week in stale(lake, LAST)] == [200850, 200851, 200852]
+    assert write_gold(lake, LAST) == [200850, 200851, 200852]
+
+
+def test_gold_is_of_the_rule_that_it_names(small: Workspace) -> None:
+    """Gold of the same silver changed: raise RULE of psm_training.lake.gold, then write the new digest here."""
+    write_gold(lake_of(small), LAST)
+    with open_lake(small) as database:
+        rows = database.execute("FROM gold ORDER BY BASKET_ID").fetchall()
+    found = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    assert (RULE, found) == ("gold 2", "75b0ce4a38e775b3")
+
+
+def test_gold_is_current_in_every_process(space: Workspace) -> None:
+    """Whatever seed Python hashes with: what one process made, none makes again."""
+    told = []
+    for seed in ("0", "1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, "-c", STALE, str(space.root)],
+            env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        told.append(done.stdout.strip())
+    assert told == ["0"] * 4
+
+
+STALE = """
+import sys
+from pathlib import Path
+from psm_training.lake.gold import stale
+from psm_training.lake.place import lake_of
+from psm_training.windows import Windows
+from psm_training.workspace import Workspace
+lake = lake_of(Workspace(Path(sys.argv[1])))
+print(len(stale(lake, Windows.of(lake.silver.weeks()))))
+"""
 
 
 def test_a_week_that_is_gone_from_silver_is_gone_from_gold(small: Workspace) -> None:
     """And its files with it."""
     lake = lake_of(small)
-    write_gold(lake)
+    write_gold(lake, LAST)
     lake.silver.drop([200852])
-    assert [week.week for week in stale(lake)] == [200852]
-    write_gold(lake)
+    assert [week.week for week in stale(lake, LAST)] == [200852]
+    write_gold(lake, LAST)
     assert max(lake.gold.weeks()) == 200851
     assert not list((small.gold / "SHOP_WEEK=200852").rglob("*.parquet"))
 
@@ -141,7 +191,7 @@ def test_a_reader_goes_on_reading_what_it_opened(small: Workspace) -> None:
 
 def test_a_changed_or_missing_file_is_found(small: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """By `psm-train verify-lake`, which names it."""
-    write_gold(lake_of(small))
+    write_gold(lake_of(small), LAST)
     command = ["verify-lake", "--out", str(small.root)]
     assert main(command) == 0
     assert "12 files of silver, 12 of gold are as written" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_one_run_makes_two_models_and_a_second_run_takes_them_from_the_cache(
         manifest = Manifest.from_json(unpack(raw)["manifest.json"])
         assert manifest.metrics == first[recipe]["metrics"]
         assert (manifest.git_sha, manifest.created_at) == (OF_THE_COMMIT["PSM_GIT_SHA"], COMMIT_TIME)
-        assert manifest.training.window == "200801-200838"
+        assert manifest.training.window == "200801-200836"
 
 
 def test_a_damaged_outcome_is_trained_again(

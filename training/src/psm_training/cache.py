@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from psm_contract.metadata import VALIDATION_PASSED
 from psm_training.recipes import Recipe
 from psm_training.workspace import ModelFiles
 
@@ -73,13 +74,22 @@ def outcome_key(recipe: Recipe, source: str, data: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def restore(cache_dir: Path, key: str, files: ModelFiles) -> bool:
-    """Copies a kept outcome to its place; False when there is none or it is damaged."""
+def restore(cache_dir: Path, key: str, files: ModelFiles, *, allow_failed: bool) -> bool:
+    """Copies a kept outcome to its place; False when there is none, it is damaged or it may not be taken.
+
+    Args:
+        cache_dir: Where outcomes are kept.
+        key: Of the outcome.
+        files: Where it goes.
+        allow_failed: Whether it may come from data that failed validation: who allowed that once allowed it once.
+    """
     kept = ModelFiles(cache_dir / key)
     if not all(getattr(kept, name).exists() for name in KEPT):
         return False
     card = json.loads(kept.card.read_text(encoding="utf-8"))
     if hashlib.sha256(kept.artifact.read_bytes()).hexdigest() != card["sha256"]:
+        return False
+    if card["data_validation"] != VALIDATION_PASSED and not allow_failed:
         return False
     for name in KEPT:
         shutil.copyfile(getattr(kept, name), getattr(files, name))

@@ -1,6 +1,7 @@
 """Step 1: any source -> silver, the 22 columns, in the lake."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from psm_training.lake.sql import quoted
 from psm_training.lake.views import MEMORY_LIMIT, open_lake
 from psm_training.sources import complete_journey, synthetic_baskets
 from psm_training.terms import Terms
-from psm_training.workspace import Workspace, write_json
+from psm_training.windows import DEFAULT, SplitOptions, remember, remembered
+from psm_training.workspace import Workspace, read_json, write_json
 
 SOURCE_FILES: Final = "source-files"
 SOURCES: Final = (complete_journey.NAME, SOURCE_FILES, synthetic_baskets.NAME)
@@ -27,6 +29,7 @@ def ingest(  # where from, where to, and how
     data: str | Path | None = None,
     lake: str | None = None,
     *,
+    weeks: SplitOptions | None = None,
     terms: Terms = Terms(),  # noqa: B008  # frozen
     say: Callable[[str], None] = lambda _: None,
 ) -> str:
@@ -37,6 +40,7 @@ def ingest(  # where from, where to, and how
         source: One of SOURCES.
         data: Folder, file or s3:// address of the files, for source-files only.
         lake: Folder or s3:// address; by default inside the workspace.
+        weeks: Which weeks `split` will take for what: nothing is fitted on later ones. By default as before.
         terms: What of the files is taken as it is; for source-files only.
         say: Takes a line for every file that is read.
 
@@ -54,6 +58,7 @@ def ingest(  # where from, where to, and how
         space.root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as err:
         raise PipelineError(f"--out {space.root} is no folder: {err.strerror}; name another one") from err
+    asked = _weeks(space, source) if weeks is None else weeks
     where = lake or str(space.lake)
     place = lake_at(where)
     place.claim(source, replace=lake is None)
@@ -64,18 +69,26 @@ def ingest(  # where from, where to, and how
         taken, news = _files(place, data, terms, say)
         facts |= taken
     else:
-        facts |= _whole(place, source)
+        facts |= _whole(place, source, asked)
     write_json(space.source, facts)
+    remember(space, asked)
     with open_lake(space) as database:
         # no basket is counted here: a set of all of them would grow with every week; `split` makes a row of each
         counts = database.execute("SELECT count(*), count(DISTINCT CUST_CODE) FROM silver").fetchone()
         truth = Path(data) / TRUTH if isinstance(data, Path) or (data and "://" not in data) else None
         if source == SOURCE_FILES and truth is not None and truth.exists():
             database.execute(f"CREATE VIEW truth AS FROM read_parquet({quoted(str(truth))})")
-            facts["bayes_accuracy"] = synthetic_baskets.bayes_accuracy(database)
+            with suppress(PipelineError):  # too few weeks to split, which is not for this step to say
+                facts["bayes_accuracy"] = synthetic_baskets.bayes_accuracy(database, asked)
     lines, households = counts if counts is not None else (0, 0)
     write_json(space.source, {**facts, "lines": lines, "households": households})
     return f"{lines:,} lines of {households:,} households from {source}{news}"
+
+
+def _weeks(space: Workspace, source: str) -> SplitOptions:
+    """What was asked of the split when this source was ingested last."""
+    same = space.source.exists() and read_json(space.source, "ingest")["source"] == source
+    return remembered(space) if same else DEFAULT
 
 
 def _files(lake: Lake, data: str | Path | None, terms: Terms, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
@@ -90,7 +103,7 @@ def _files(lake: Lake, data: str | Path | None, terms: Terms, say: Callable[[str
     return facts, f", {len(taken.read)} files read{told}"
 
 
-def _whole(lake: Lake, source: str) -> dict[str, Any]:
+def _whole(lake: Lake, source: str, weeks: SplitOptions) -> dict[str, Any]:
     """Sources that come as one piece."""
     from psm_training.lake.silver import write_silver  # noqa: PLC0415  # Arrow takes time to import
 
@@ -98,8 +111,7 @@ def _whole(lake: Lake, source: str) -> dict[str, Any]:
         if source == synthetic_baskets.NAME:
             synthetic_baskets.load_silver(database)
             write_silver(database, lake, source, "generated")
-            return {"bayes_accuracy": synthetic_baskets.bayes_accuracy(database)}
-        complete_journey.load_silver(database)
-        add_label(database)
+            return {"bayes_accuracy": synthetic_baskets.bayes_accuracy(database, weeks)}
+        add_label(database, complete_journey.load_silver(database, weeks))
         write_silver(database, lake, source, complete_journey.version())
         return {}

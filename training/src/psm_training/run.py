@@ -1,5 +1,6 @@
 """The whole pipeline in order, or its kept outcome."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,10 +9,11 @@ from typing import Any
 from psm_training.cache import keep, outcome_key, restore
 from psm_training.errors import PipelineError
 from psm_training.progress import Progress, Say
-from psm_training.provenance import Commit, current_commit
+from psm_training.provenance import Commit, current_commit, data_sha256
 from psm_training.recipes import Recipe
 from psm_training.settings import Settings
 from psm_training.sources.raw_files import fingerprint
+from psm_training.windows import DEFAULT, SplitOptions
 from psm_training.workspace import Workspace, read_json, write_json
 
 
@@ -26,6 +28,7 @@ class Order:
         recipes: Models to train.
         use_cache: Whether a kept outcome may stand in for training.
         allow_failed_validation: Train although data validation failed; the verdict stays with the model.
+        weeks: Which weeks train, validate and test.
     """
 
     source: str
@@ -34,6 +37,7 @@ class Order:
     lake: str | None = None
     use_cache: bool = True
     allow_failed_validation: bool = False
+    weeks: SplitOptions = DEFAULT
 
 
 def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[str, Any]:
@@ -45,17 +49,20 @@ def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[st
     Raises:
         PipelineError: A step could not go on.
     """
-    data = fingerprint(order.data) if order.data is not None else []
-    keys = {recipe.name: outcome_key(recipe, order.source, data) for recipe in order.recipes}
     progress = Progress(say)
+    data = _data(space, order, progress)
+    keys = {recipe.name: outcome_key(recipe, order.source, data) for recipe in order.recipes}
     missing: list[Recipe] = []
     for recipe in order.recipes:
-        if order.use_cache and restore(settings.cache_dir, keys[recipe.name], space.of(recipe.name)):
+        kept = order.use_cache and restore(
+            settings.cache_dir, keys[recipe.name], space.of(recipe.name), allow_failed=order.allow_failed_validation
+        )
+        if kept:
             say(f"{recipe.name}: trained before with the same code, libraries and data ({keys[recipe.name][:12]})")
         else:
             missing.append(recipe)
     if missing:
-        prepare(space, order, progress)
+        prepare(space, order, progress, ingested=order.lake is not None)
     commit = current_commit(settings)
     for recipe in missing:
         _train(space, recipe, commit, progress)
@@ -65,7 +72,19 @@ def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[st
     return cards
 
 
-def prepare(space: Workspace, order: Order, progress: Progress) -> None:
+def _data(space: Workspace, order: Order, progress: Progress) -> list[str]:
+    """What beside code and recipe decides the outcome: the files, or all that the lake holds with them, and the weeks."""
+    asked = [json.dumps(order.weeks.describe(), sort_keys=True)]
+    if order.lake is None:
+        return asked + (fingerprint(order.data) if order.data is not None else [])
+    from psm_training import steps  # noqa: PLC0415  # as below
+
+    # what earlier runs left in the lake is trained on as well, and only ingesting tells what that comes to
+    progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake, weeks=order.weeks))
+    return [*asked, order.lake, data_sha256(space)]
+
+
+def prepare(space: Workspace, order: Order, progress: Progress, *, ingested: bool = False) -> None:
     """Raw -> silver -> gold, for all recipes.
 
     Raises:
@@ -74,7 +93,8 @@ def prepare(space: Workspace, order: Order, progress: Progress) -> None:
     from psm_training import steps  # noqa: PLC0415  # a kept outcome needs no scikit-learn, which takes seconds
 
     validation = steps.Validation(space)
-    progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake))
+    if not ingested:
+        progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake, weeks=order.weeks))
     _validated(order, progress, "validate", validation.validate)
     progress.step("split", lambda: steps.split(space))
     _validated(order, progress, "validate gold", validation.validate)

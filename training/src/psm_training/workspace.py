@@ -39,6 +39,11 @@ class Workspace:
         return self.root / "source.json"
 
     @property
+    def split(self) -> Path:
+        """Which weeks were asked for as training, validation and test: psm_training.windows."""
+        return self.root / "split.json"
+
+    @property
     def validation(self) -> Path:
         """Verdict and checks on silver."""
         return self.root / "validation.json"

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from psm_training.commands.options import add_source, examples, say
+from psm_training.commands.options import add_source, add_weeks, examples, say, weeks_of
 from psm_training.progress import Progress
 from psm_training.provenance import current_commit
 from psm_training.recipes import FAMILIES, KNOWN, RECIPES, recipe_named
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
         ),
     )
     add_source(step)
+    add_weeks(step)
     names = [recipe.name for recipe in FAMILIES]
     step.add_argument("--recipe", action="append", dest="recipes", choices=names, help="may be repeated (all families)")
     step.add_argument("--trials", type=int, default=60, help="per family, those of earlier runs included (60)")
@@ -44,6 +45,7 @@ def add(commands: Any) -> None:
         ),
     )
     add_source(step)
+    add_weeks(step)
     step.add_argument("--recipe", action="append", dest="recipes", choices=list(KNOWN), help="may be repeated")
     step.set_defaults(command=_benchmark)
 
@@ -54,7 +56,7 @@ def _prepared(options: argparse.Namespace) -> tuple[Workspace, Progress]:
 
     space, progress = Workspace(options.out), Progress(say)
     if not space.source.exists() or not lake_of(space).gold.weeks():
-        order = Order(source=options.source, recipes=(), data=options.data, lake=options.lake)
+        order = Order(source=options.source, recipes=(), data=options.data, lake=options.lake, weeks=weeks_of(options))
         prepare(space, order, progress)
     return space, progress
 

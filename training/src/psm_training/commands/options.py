@@ -9,6 +9,7 @@ from typing import Any
 from psm_training.register import DEFAULT_BUCKET, DEFAULT_GROUP, DEFAULT_IMAGE
 from psm_training.registry import ModelRegistry
 from psm_training.settings import Settings
+from psm_training.windows import SplitOptions
 
 Command = Callable[[argparse.Namespace, Settings], Any]
 """What a subcommand does; its result is printed as JSON."""
@@ -32,6 +33,20 @@ def add_source(step: argparse.ArgumentParser) -> None:
     step.add_argument("--data", help="source-files: a folder, a .csv, .csv.gz or .zip file, or an s3:// address")
     step.add_argument("--lake", help="folder or s3:// address of silver and gold; by default in --out")
     step.add_argument("--out", type=Path, required=True, help="folder for everything that is made")
+
+
+def add_weeks(step: argparse.ArgumentParser) -> None:
+    """Which weeks train, validate and test."""
+    step.add_argument("--test-weeks", type=int, metavar="N", help="the last N weeks are the test")
+    step.add_argument("--valid-weeks", type=int, metavar="N", help="the N weeks before the test are the validation")
+    step.add_argument(
+        "--train-until", type=int, metavar="YYYYWW", help="last week of the training; all before it train"
+    )
+
+
+def weeks_of(options: argparse.Namespace) -> SplitOptions:
+    """What was asked of the split."""
+    return SplitOptions(options.test_weeks, options.valid_weeks, options.train_until)
 
 
 def add_group(step: argparse.ArgumentParser) -> None:

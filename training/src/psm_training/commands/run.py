@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from psm_training.commands.options import add_source, add_target, examples, say
+from psm_training.commands.options import add_source, add_target, add_weeks, examples, say, weeks_of
 from psm_training.commands.registry import register_files
 from psm_training.recipes import KNOWN, RECIPES, recipe_named
 from psm_training.run import Order, run
@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
         ),
     )
     add_source(whole)
+    add_weeks(whole)
     whole.add_argument(
         "--recipe", action="append", dest="recipes", choices=list(KNOWN), help="may be repeated; by default v1 and v2"
     )
@@ -44,6 +45,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> Any:
         recipes=[recipe_named(name) for name in names],
         use_cache=not (options.no_cache or options.report),  # kept outcomes have no data to report on
         allow_failed_validation=options.allow_failed_validation,
+        weeks=weeks_of(options),
     )
     cards = run(space, order, settings, say)
     if options.report:

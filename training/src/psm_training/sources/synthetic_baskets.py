@@ -26,6 +26,7 @@ from psm_training.synthetic import (
     code_names,
     draw,
 )
+from psm_training.windows import DEFAULT, SplitOptions, windows_in
 
 NAME: Final = "synthetic"
 BASKETS: Final = 12_000
@@ -80,13 +81,14 @@ def truth(drawn: Baskets, first_basket: int = FIRST_BASKET) -> pa.Table:
     return pa.table(columns | dict(zip(CLASSES, drawn.posterior.T, strict=True)))
 
 
-def bayes_accuracy(database: duckdb.DuckDBPyConnection) -> float:
+def bayes_accuracy(database: duckdb.DuckDBPyConnection, options: SplitOptions = DEFAULT) -> float:
     """Expected accuracy of the best possible classifier on the labelled test baskets.
 
     Args:
         database: With relations `silver` and `truth`.
+        options: Which weeks are the test.
     """
-    part = part_sql("any_value(CUST_CODE)", "any_value(SHOP_WEEK)")
+    part = part_sql("any_value(CUST_CODE)", "any_value(SHOP_WEEK)", windows_in(database, options))
     row = database.execute(_BAYES.format(best=", ".join(CLASSES), part=part, test=TEST)).fetchone()
     return round(float(row[0]), 4) if row is not None and row[0] is not None else 0.0
 

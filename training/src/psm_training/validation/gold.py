@@ -1,6 +1,7 @@
 """What is expected of gold: one row per basket, all of them, labelled, and split without a leak."""
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
@@ -25,6 +26,17 @@ _SHARES: Final = ", ".join(
     f"count(*) FILTER (label = '{name}') / greatest(count(*) FILTER ({_LABELLED}), 1) AS {name}" for name in CLASSES
 )
 
+
+def _out_of_order(first: str, last: str) -> str:
+    """SQL: how often an earlier part of the split reaches into a later one; names of the first and last point in time."""
+
+    def reaches(earlier: str, later: str) -> str:
+        ends, begins = f"max({last}) FILTER (part = '{earlier}')", f"min({first}) FILTER (part = '{later}')"
+        return f"coalesce(CAST({ends} >= {begins} AS INTEGER), 0)"
+
+    return " + ".join(reaches(*pair) for pair in combinations(PARTS, 2))
+
+
 _WEEKS: Final = f"""
 SELECT {WEEK}, count(*) AS baskets, {_SHARES},
        count(*) FILTER (len(PROD_CODE) = 0 OR len(PROD_CODE) <> len(SPEND) OR len(PROD_CODE) <> len(QUANTITY)) AS torn
@@ -38,13 +50,16 @@ FROM (
     SELECT count(*) AS baskets_there, count(DISTINCT BASKET_ID) AS distinct_baskets, sum(len(PROD_CODE)) AS lines_there,
            count(*) FILTER ({_LABELLED}) / count(*) AS labelled, {_SHARES},
            {", ".join(f"count(*) FILTER (part = '{part}' AND {_LABELLED}) AS {part}" for part in PARTS)},
-           coalesce(greatest(0, max({WEEK} % 100) FILTER (part = '{TRAIN}') + 1
-                                - min({WEEK} % 100) FILTER (part IN ('{VALID}', '{TEST}'))), 0) AS "weeks on both sides"
+           {_out_of_order(WEEK, WEEK)} AS "weeks out of order"
     FROM gold
 ) CROSS JOIN (SELECT count(*) AS lines, count(DISTINCT BASKET_ID) AS baskets FROM silver) CROSS JOIN (
     SELECT count(*) AS "households in two parts" FROM (
         SELECT 1 FROM gold WHERE part <> '{UNUSED}' GROUP BY household HAVING min(part) <> max(part)
     )
+) CROSS JOIN (
+    SELECT {_out_of_order("first", "last")} AS "dates out of order"
+    FROM (SELECT {WEEK}, min(SHOP_DATE) AS first, max(SHOP_DATE) AS last FROM silver GROUP BY {WEEK})
+    JOIN (SELECT DISTINCT {WEEK}, part FROM gold) USING ({WEEK})
 )
 """  # noqa: S608  # names and numbers of our own
 
@@ -74,7 +89,10 @@ def _whole() -> Iterator[Expectation]:
     for part in PARTS:
         yield within("split", f"at least {least} labelled baskets are in {part}", part, least, None)
     yield none_of("leak", "no household is in two parts of the split", "households in two parts")
-    yield none_of("leak", "no week of testing comes before a week of training", "weeks on both sides")
+    for name in ("weeks out of order", "dates out of order"):
+        yield none_of(
+            "leak", f"training ends before validation begins, and that before the test: {name.split()[0]}", name
+        )
 
 
 def _schema() -> Iterator[Expectation]:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
+from psm_training.errors import PipelineError
 from psm_training.lake.gold import stale
 from psm_training.lake.manifests import Week
-from psm_training.lake.place import lake_of, raw_weeks
+from psm_training.lake.place import Lake, lake_of, raw_weeks
 from psm_training.lake.views import has_gold, open_lake
 from psm_training.validation.verdict import Check, ValidationFailedError, failures, write_verdict
+from psm_training.windows import Windows, remembered
 from psm_training.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Validation:
         with open_lake(self._space) as database:
             judge = self._judge_of(lake.silver.weeks())
             load_raw(database, raw_weeks(self._space))
-            layers = ["raw", "silver", *(["gold"] if has_gold(database) and not stale(lake) else [])]
+            layers = ["raw", "silver", *(["gold"] if has_gold(database) and self._is_current(lake) else [])]
             for layer in layers:
                 if layer not in self._checks:
                     self._checks[layer] = _judged(judge, database, layer)
@@ -62,6 +64,14 @@ class Validation:
         if failed:
             raise ValidationFailedError(f"data validation failed: {failed}; see {self._docs / 'index.html'}")
         return f"{len(checks)} checks of {', '.join(layers)} passed"
+
+    def _is_current(self, lake: Lake) -> bool:
+        """Whether gold is made of what silver holds now, and split as it would be now."""
+        try:
+            windows = Windows.of(lake.silver.weeks(), remembered(self._space))
+        except PipelineError:  # too few weeks to split: `split` says so
+            return False
+        return not stale(lake, windows)
 
     def _judge_of(self, weeks: dict[int, Week]) -> "Judge":
         """The one that judged these weeks of silver, and nothing above them, or a new one."""
