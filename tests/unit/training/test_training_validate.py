@@ -94,7 +94,7 @@ def test_good_data_passes_and_verdict_and_docs_are_written(space: Workspace) -> 
         ("UPDATE gold SET label = 'LA' WHERE SHOP_WEEK = 200820", "gold class balance", "baskets are MM; seen: 0 in 200820"),
         ("UPDATE gold SET part = 'unused' WHERE part = 'valid'", "gold split", "in valid; seen: 0"),
         ("UPDATE gold SET household = 'one'", "gold leak", "two parts of the split; seen: 1"),
-        ("UPDATE gold SET part = 'train' WHERE SHOP_WEEK = 200850 AND part = 'unused'", "gold leak", "and that before the test: weeks; seen: 2"),
+        ("UPDATE gold SET part = 'train' WHERE SHOP_WEEK = 200850 AND part = 'unused'", "gold leak", "before the test: weeks; seen: 2"),
         ("UPDATE gold SET part = 'test' WHERE SHOP_WEEK = 200840 AND part = 'valid'", "gold leak", "before the test: weeks; seen: 1"),
         ("UPDATE silver SET SHOP_DATE = 20080301 WHERE SHOP_WEEK = 200852", "gold leak", "before the test: dates; seen: 2"),
         ("INSERT INTO gold FROM gold WHERE SHOP_WEEK = 200810", "gold rows", "no basket is there twice; seen"),
@@ -107,7 +107,8 @@ def test_good_data_passes_and_verdict_and_docs_are_written(space: Workspace) -> 
         "negative spend", "a flood of NaN", "week 60", "an unknown word", "two customers in a basket",
         "a product that moves", "a week that came twice", "a missing week", "half a week", "too few labels",
         "a class is gone", "a class is gone for a week", "a part is empty", "a household on both sides",
-        "training after testing", "testing before validation", "dates of testing in the past", "a basket twice", "baskets lost", "a torn basket",
+        "training after testing", "testing before validation", "dates of testing in the past",
+        "a basket twice", "baskets lost", "a torn basket",
     ],
 )  # fmt: skip
 def test_broken_data_fails_the_check_that_looks_for_it(
