@@ -19,6 +19,11 @@ What it is for and how to use it: [pricesensitivitymodel.md](pricesensitivitymod
 A default in *italics* is applied by the operator and not written into the object.
 """
 
+RESTARTS: Final = """\
+A change of a field that restarts pods rolls the Deployment: a new pod answers before an old one goes.
+No other field replaces a pod that serves; one that moves the version, as `version` may, rolls to that version.
+"""
+
 UNSTORED: Final = {
     "version": "policy: LatestApproved",
     "predictor.resources": "250m CPU, 256Mi; limit 512Mi",
@@ -26,6 +31,32 @@ UNSTORED: Final = {
     "analysis.metrics[].maxRegression.against": "Stable",
 }
 """Defaults that the schema does not have, as `NOT_STORED` says in the types."""
+
+
+RESTARTS_PODS: Final = (
+    "registry.region",
+    "predictor.image",
+    "predictor.imagePullSecrets",
+    "predictor.workers",
+    "predictor.resources",
+    "predictor.env",
+    "predictor.nodeSelector",
+    "predictor.tolerations",
+    "networking.ingress.path",
+    "monitoring.cloudWatch.enabled",
+)
+"""Fields, with all below them, that are a part of the pods' template; tests/laws/test_restart_laws.py compares with the builders."""
+
+
+def restarts_pods(path: str) -> bool:
+    """Whether a change of the field replaces the pods that serve, one after the other."""
+    return any(path == known or path.startswith((f"{known}.", f"{known}[")) for known in RESTARTS_PODS)
+
+
+def _restarts(path: str, kind: str) -> str:
+    if restarts_pods(path):
+        return "yes"
+    return "" if kind == "object" else "no"  # its fields say
 
 
 def reference(schema: Schema) -> str:
@@ -39,7 +70,9 @@ def reference(schema: Schema) -> str:
         parts.append(f"## {section}\n")
         rows = _rows(schema["properties"][section], section)
         if section == "spec":
-            parts.append(_table(("Field", "Type", "Default", "What"), rows))
+            parts.append(RESTARTS)
+            told = ((name, kind, default, _restarts(name.strip("`"), kind), what) for name, kind, default, what in rows)
+            parts.append(_table(("Field", "Type", "Default", "Restarts pods", "What"), told))
         else:
             parts.append(_table(("Field", "Type", "What"), ((name, kind, what) for name, kind, _, what in rows)))
     parts.append("## Rules\n\nRefused by the API server, in these words:\n")
@@ -83,6 +116,8 @@ def _rows(schema: Schema, section: str, path: str = "") -> Iterator[tuple[str, s
 
 
 def _type(node: Schema) -> str:
+    if node.get("x-kubernetes-preserve-unknown-fields") and "type" not in node:
+        return "number or text"
     if node.get("x-kubernetes-int-or-string"):
         return "integer or text"
     if "enum" in node:

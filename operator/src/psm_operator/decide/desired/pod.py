@@ -19,6 +19,9 @@ GRACE_S: Final = 30
 """SIGTERM to SIGKILL; covers the pause below and every request in flight."""
 DRAIN_S: Final = 5
 """Pause before SIGTERM: long enough for endpoints and load balancers to notice that the pod is going."""
+STARTUP_S: Final = 3600
+"""How long a pod may load before it is restarted: as long as `rollout.verification.timeoutSeconds` can be. Not that field
+itself, since a change of how long a proof may take must not replace the pods that serve."""
 SCRATCH_LIMIT: Final = "1Gi"
 """Size of /tmp: the archive and what is unpacked from it."""
 
@@ -82,9 +85,7 @@ def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         # A pod is ready once its artifact's golden rows were answered; until then liveness waits.
-        "startupProbe": _probe(
-            "/readyz", period_s=1, timeout_s=3, failures=model.spec.rollout.verification.timeout_seconds
-        ),
+        "startupProbe": _probe("/readyz", period_s=1, timeout_s=3, failures=STARTUP_S),
         "readinessProbe": _probe("/readyz", period_s=5, timeout_s=3, failures=3),
         # Slow under load is not dead: a full minute of silence before a restart.
         "livenessProbe": _probe("/healthz", period_s=10, timeout_s=5, failures=6),
