@@ -14,7 +14,7 @@ from psm_operator.api.crd import schema
 from psm_operator.api.spec import ModelSpec
 
 Json = dict[str, Any]
-ASCII: Final = st.characters(codec="ascii", exclude_categories=("C",))
+ASCII: Final = st.characters(codec="ascii", exclude_categories=["Cc", "Cs", "Cn", "Co", "Cf"])
 SPEC: Final[Json] = schema()["properties"]["spec"]
 
 LABEL_KEYS: Final = st.sampled_from(["team", "example.com/team", "a.b-c.d/E_f.g", "x" * 63])

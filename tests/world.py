@@ -9,6 +9,7 @@ from psm_operator.adapters.memory_monitoring import MemoryMonitoring
 from psm_operator.api.conditions import Condition, ConditionType, Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus
+from psm_operator.api.stored import read_status
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.decide.desired.model import candidate_name
 from psm_operator.decide.monitoring import MonitoringDefaults
@@ -199,7 +200,7 @@ class World:
     def status(self) -> ModelStatus:
         """The status as the cluster has it."""
         model = self.cluster.get(KIND, REF)
-        return ModelStatus.model_validate((model or {}).get("status") or {})
+        return read_status((model or {}).get("status") or {})
 
     @property
     def spec(self) -> ModelSpec:

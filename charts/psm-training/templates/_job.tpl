@@ -21,12 +21,7 @@ template:
       {{- toYaml . | nindent 6 }}
       {{- end }}
     annotations:
-      prometheus.io/scrape: "true"
-      prometheus.io/port: "9090"
-      prometheus.io/path: /metrics
-      {{- with .Values.podAnnotations }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
+      {{- merge (dict) .Values.podAnnotations (dict "prometheus.io/scrape" "true" "prometheus.io/port" "9090" "prometheus.io/path" "/metrics") | toYaml | nindent 6 }}
   spec:
     restartPolicy: Never
     serviceAccountName: {{ include "psm-training.serviceAccountName" . }}
@@ -54,16 +49,7 @@ template:
         imagePullPolicy: {{ .Values.image.pullPolicy }}
         args: [--metrics-port, "9090", train]
         env:
-          # what libraries cache goes where there is room
-          - name: XDG_CACHE_HOME
-            value: /tmp/cache
-          {{- with .Values.aws.region }}
-          - name: AWS_REGION
-            value: {{ . | quote }}
-          {{- end }}
-          {{- with .Values.extraEnv }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
+          {{- include "psm-training.env" (dict "own" (include "psm-training.ownEnv" . | fromYamlArray) "extra" .Values.extraEnv) | nindent 10 }}
         ports:
           - name: metrics
             containerPort: 9090

@@ -6,7 +6,7 @@ from typing import Any
 
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, shortened
 from psm_operator.api.names import API_VERSION, KIND
-from psm_operator.api.status import ModelStatus
+from psm_operator.api.status import ModelStatus, Phase
 from psm_operator.decide.events import events, monitoring_event, release_of
 from psm_operator.deps import Deps
 from psm_operator.errors import Retryable, Stalled
@@ -90,7 +90,10 @@ def _with_monitoring(
 
 
 async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
-    """Show that the resource cannot be understood; whatever else its status says is left alone."""
+    """Show that the resource cannot be understood; whatever else its status says is left alone.
+
+    A new one is said to be pending and not ready: an empty column would leave people guessing.
+    """
     deps.telemetry.unreadable(seen.ref, seen.stall.reason)
     before = seen.model.get("status") or {}
     others = [c for c in before.get("conditions") or [] if c["type"] != ConditionType.STALLED]
@@ -105,7 +108,10 @@ async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
         "observedGeneration": metadata["generation"],
         "lastTransitionTime": old["lastTransitionTime"] if old else f"{deps.clock.now():%Y-%m-%dT%H:%M:%SZ}",
     }
+    if not any(c["type"] == ConditionType.READY for c in others):
+        others.append({**condition, "type": ConditionType.READY.value, "status": ConditionStatus.FALSE.value})
     status = {
+        "phase": Phase.PENDING.value,
         **before,
         "observedGeneration": metadata["generation"],
         "message": message,

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from helm import CHARTS, HelmError, helm, manifests, rendered
 
+from psm_local.cluster import Cluster
 from psm_operator.api.crd import crd
 from psm_operator.settings import Settings
 
@@ -124,3 +125,68 @@ def test_versions_agree() -> None:
         assert yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())["appVersion"] == match[1]
     values = yaml.safe_load((CHARTS / "psm-operator" / "values.yaml").read_text())
     assert values["predictor"]["image"].endswith(f":{match[1]}")
+
+
+CHILDREN = ("psm-operator", "psm-training")
+BAD_VALUES: dict[str, Any] = {
+    "a name in upper case": {"fullnameOverride": "Mine"},
+    "a name with dots": {"fullnameOverride": "a.b"},
+    "a name that begins with a digit": {"fullnameOverride": "1a"},
+    "a selector's label": {"podLabels": {"app.kubernetes.io/name": "other"}},
+    "the release's label": {"podLabels": {"app.kubernetes.io/instance": "other"}},
+    "a label that is none": {"podLabels": {"a b": "c"}},
+    "a label's value that is none": {"podLabels": {"a": "b c"}},
+    "a variable twice": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+    "a variable that is a number": {"extraEnv": [{"name": "A", "value": 1}]},
+    "a variable with two sources": {"extraEnv": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {}}}]},
+    "a variable with a space": {"extraEnv": [{"name": "A B", "value": "1"}]},
+    "an image in upper case": {"image": {"repository": "Mine"}},
+    "a tag that is none": {"image": {"tag": "a b"}},
+    "an account that is none": {"serviceAccount": {"name": "A_b"}},
+    "the role twice": {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "x"}}},
+    "a node's label that is none": {"nodeSelector": {"a": "b c"}},
+    "an amount that is none": {"resources": {"limits": {"memory": "1GiB"}}},
+    "the chart's label on a monitor": {"podMonitor": {"labels": {"app.kubernetes.io/name": "x"}}},
+}
+
+
+@pytest.mark.parametrize("chart", CHILDREN)
+@pytest.mark.parametrize("values", BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_a_value_that_the_api_server_would_refuse_is_refused_by_helm(chart: str, values: Any) -> None:
+    """By name, before anything is installed; nothing is rendered twice for one key."""
+    arguments = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]
+    with pytest.raises(HelmError):
+        rendered(chart, *arguments)
+
+
+@pytest.mark.parametrize("chart", CHILDREN)
+def test_extra_env_replaces_what_the_chart_says(chart: str) -> None:
+    """A name twice in one container is refused by server-side apply, and undefined without it."""
+    arguments = ("--set=aws.region=ap-southeast-1,extraEnv[0].name=AWS_REGION,extraEnv[0].value=eu-west-1",)
+    found = [variable for pod in pods(manifests(chart, *arguments)) for variable in pod["containers"][0]["env"]]
+    assert [variable for variable in found if variable["name"] == "AWS_REGION"] == [
+        {"name": "AWS_REGION", "value": "eu-west-1"}
+    ]
+
+
+def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pods' specs of Deployments and CronJobs."""
+    specs = {manifest["kind"]: manifest["spec"] for manifest in found if "spec" in manifest}
+    if "Deployment" in specs:
+        return [specs["Deployment"]["template"]["spec"]]
+    return [specs["CronJob"]["jobTemplate"]["spec"]["template"]["spec"]]
+
+
+@pytest.mark.parametrize("chart", CHILDREN)
+@pytest.mark.parametrize("release", ["a.b", "1st", "1.2-c", "a" * 53])
+def test_any_release_name_is_installed(api: Cluster, chart: str, release: str) -> None:
+    """Helm takes dots and leading digits; names of Services and labels of pods do not. Asked of a real API server."""
+    annotations = "--set=podAnnotations.prometheus\\.io/scrape=no"
+    text = rendered(chart, annotations, release=release, namespace="default")
+    api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=text)
+
+
+@pytest.fixture(scope="module")
+def api(control_plane: Cluster) -> Cluster:
+    """An API server to ask."""
+    return control_plane

@@ -6,6 +6,7 @@ import pytest
 from world import REF, World
 
 from psm_operator.adapters.memory_cluster import PodOutcome
+from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.observe import observe
 from psm_operator.values import Manifest, ObjectRef, Observation
 
@@ -34,3 +35,18 @@ async def test_pods_are_asked_once_their_deployment_stands_still(age_s: int, com
     assert isinstance(seen, Observation)
     assert seen.candidate is not None
     assert seen.candidate.failure == complaint
+
+
+async def test_a_new_model_that_cannot_be_understood_has_no_empty_column() -> None:
+    """READY and PHASE say something; the message says which field, which value and what to do."""
+    world = World()
+    world.create(interval="1s")
+    await world.once()
+    ready, stalled = world.condition(ConditionType.READY), world.condition(ConditionType.STALLED)
+    assert ready is not None
+    assert stalled is not None
+    assert (world.phase, ready.status, ready.reason) == ("Pending", ConditionStatus.FALSE, Reason.INVALID_SPEC)
+    assert "interval must be at least 15s" in stalled.message
+    world.create()
+    await world.converge()
+    assert world.condition(ConditionType.STALLED) is None or world.condition(ConditionType.STALLED) != stalled

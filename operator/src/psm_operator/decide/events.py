@@ -18,11 +18,16 @@ FRESH = timedelta(minutes=10)
 
 def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> tuple[Event, ...]:
     """Every Event that the status and the planned writes warrant now."""
-    found = [_of_history(entry, status) for entry in status.history if _is_fresh(seen, entry.at)]
+    ours = (entry for entry in status.history if entry.result in KNOWN_RESULTS)
+    found = [_of_history(entry, status) for entry in ours if _is_fresh(seen, entry.at)]
     for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
         found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
     found += _of_monitoring(seen, status)
     return tuple(found + _of_repairs(seen, status, actions))
+
+
+KNOWN_RESULTS = tuple(HistoryResult)
+"""What a newer operator wrote besides, it told by itself."""
 
 
 def _is_fresh(seen: Observation, at: datetime) -> bool:

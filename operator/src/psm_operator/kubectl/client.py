@@ -56,7 +56,7 @@ class KubeClient:
         self._environment = environment
         self._timeout_s = timeout_s
         self._access = with_credentials(access, environment)
-        self._pool = _pool(self._access)
+        self._pool = _pool(self._access, environment)
 
     @property
     def namespace(self) -> str:
@@ -155,13 +155,13 @@ class KubeClient:
                     retries=RETRIES,
                     preload_content=preload_content,
                 )
-            except urllib3.exceptions.HTTPError as err:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as err:
                 raise _unreachable(self._access.server, err) from err
             if response.status != HTTPStatus.UNAUTHORIZED or is_last:
                 break
             # an exec plugin's credentials may have expired
             self._access = with_credentials(self._declared, self._environment)
-            self._pool = _pool(self._access)
+            self._pool = _pool(self._access, self._environment)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _refusal(response.status, _status_of(response.data))
         return response
@@ -169,17 +169,33 @@ class KubeClient:
     def _headers(self) -> urllib3.HTTPHeaderDict:
         access = self._access
         made = urllib3.HTTPHeaderDict({"User-Agent": FIELD_MANAGER})
-        token = access.token_file.read_text().strip() if access.token_file is not None else access.token
+        token = _token(access)
         if token:
             made["Authorization"] = f"Bearer {token}"
         elif access.basic is not None:
             made.extend(urllib3.make_headers(basic_auth=":".join(access.basic)))
         for name, value in access.impersonate:
-            made.add(name, value)
+            made.add(name, _header(value, f"{name} (--as, or as of the kubeconfig's user)"))
         return made
 
 
-def _pool(access: Access) -> urllib3.PoolManager:
+def _token(access: Access) -> str:
+    if access.token_file is None:
+        return _header(access.token, "the token of the kubeconfig's user")
+    try:
+        return _header(access.token_file.read_text().strip(), f"the token in {access.token_file}")
+    except (OSError, UnicodeDecodeError) as err:
+        raise PluginError(f"token file {access.token_file} cannot be read: {err}; mend it, or log in again") from err
+
+
+def _header(value: str, what: str) -> str:
+    """A value that may stand in a header: what HTTP cannot carry is not sent, and is said without being shown."""
+    if value.isprintable():
+        return value.encode().decode("latin-1")  # as UTF-8, which is how kubectl sends names
+    raise PluginError(f"{what} has a line break or another character that HTTP cannot carry; correct the kubeconfig")
+
+
+def _pool(access: Access, environment: Environment) -> urllib3.PoolManager:
     options: list[tuple[int, int, int]] = [*HTTPConnection.default_socket_options]
     options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
     if hasattr(socket, "TCP_KEEPIDLE"):
@@ -189,9 +205,26 @@ def _pool(access: Access) -> urllib3.PoolManager:
         arguments["ssl_context"] = _ssl_context(access)
         arguments["server_hostname"] = access.tls_server_name or None
         arguments["assert_hostname"] = False if access.is_insecure else access.tls_server_name or None
-    if access.proxy_url:
-        return urllib3.ProxyManager(access.proxy_url, **arguments)
-    return urllib3.PoolManager(**arguments)
+    try:
+        proxy = access.proxy_url or environment.proxy_for(access.server)
+        return _proxied(proxy, arguments) if proxy else urllib3.PoolManager(**arguments)
+    except (urllib3.exceptions.HTTPError, ValueError) as err:
+        raise PluginError(
+            f"the proxy of {access.server} cannot be used: {err}; correct proxy-url or HTTPS_PROXY"
+        ) from err
+
+
+def _proxied(proxy_url: str, arguments: dict[str, Any]) -> urllib3.PoolManager:
+    """Through a proxy as kubectl has them: http, https, or socks5, which resolves names on its side as Go's does."""
+    scheme, _, rest = proxy_url.partition("://")
+    match scheme.lower():
+        case "http" | "https":
+            return urllib3.ProxyManager(proxy_url, **arguments)
+        case "socks5" | "socks5h":
+            from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  # only behind such a proxy
+
+            return SOCKSProxyManager(f"socks5h://{rest}", **arguments)
+    raise PluginError(f"proxy {proxy_url!r} is not http, https or socks5; correct proxy-url or HTTPS_PROXY")
 
 
 def _ssl_context(access: Access) -> ssl.SSLContext:
@@ -245,7 +278,7 @@ def _refusal(code: int, status: Manifest) -> ApiError:
     return ApiError(code, status.get("reason") or "", message)
 
 
-def _unreachable(server: str, err: urllib3.exceptions.HTTPError) -> PluginError:
+def _unreachable(server: str, err: Exception) -> PluginError:
     cause: BaseException = err
     while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason is not None:
         cause = cause.reason

@@ -26,11 +26,15 @@ def with_credentials(access: Access, environment: Environment) -> Access:
     if access.exec is None:
         return access
     command = str(access.exec.get("command") or "")
-    status = _status(command, _output(command, access, environment))
-    certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
+    try:
+        status = _status(command, _output(command, access, environment))
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        message = f"credential plugin {command} of the kubeconfig cannot be used: {type(err).__name__} {err}; mend it"
+        raise PluginError(message) from err
+    certificate, key = (str(status.get(name) or "") for name in ("clientCertificateData", "clientKeyData"))
     return replace(
         access,
-        token=status.get("token") or "",
+        token=str(status.get("token") or ""),
         certificate=(certificate.encode(), key.encode()) if certificate and key else access.certificate,
     )
 

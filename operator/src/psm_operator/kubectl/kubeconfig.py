@@ -64,10 +64,14 @@ def load_access(choice: Choice, environment: Environment) -> Access:
     if choice.kubeconfig and not Path(choice.kubeconfig).is_file():
         raise PluginError(f"kubeconfig {choice.kubeconfig} does not exist; correct --kubeconfig")
     paths = (Path(choice.kubeconfig),) if choice.kubeconfig else environment.kubeconfig_paths
-    config = _merged([path for path in paths if path.is_file()])
-    if not config["contexts"] and not config["clusters"]:
-        return _in_cluster(choice, environment, paths)
-    return _from_config(config, choice)
+    try:
+        config = _merged([path for path in paths if path.is_file()])
+        if config["contexts"] or config["clusters"]:
+            return _from_config(config, choice)
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        looked = ", ".join(str(path) for path in paths)
+        raise PluginError(f"kubeconfig {looked} is not shaped as kubectl writes it ({err}); mend it") from err
+    return _in_cluster(choice, environment, paths)
 
 
 def _in_cluster(choice: Choice, environment: Environment, paths: tuple[Path, ...]) -> Access:

@@ -1,6 +1,8 @@
 """The client against a server that answers what a real API server answers seldom."""
 
 import socket
+import socketserver
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,68 @@ def test_certificates_that_are_none_are_named() -> None:
         KubeClient(Access(server="https://c", ca=b"nonsense"), HERE)
     with pytest.raises(PluginError, match="a certificate of the kubeconfig cannot be used"):
         KubeClient(Access(server="https://c", certificate=(b"no", b"no")), HERE)
+
+
+class Socks(socketserver.BaseRequestHandler):
+    """A SOCKS5 proxy without authentication; it passes one request and one answer on, and knows names only."""
+
+    def handle(self) -> None:
+        """Greet, connect, pass on."""
+        self.request.recv(64)
+        self.request.sendall(b"\x05\x00")
+        head = self.request.recv(4)
+        assert head[:4] == b"\x05\x01\x00\x03", "a name, for the proxy to resolve"
+        name = self.request.recv(self.request.recv(1)[0]).decode()
+        port = int.from_bytes(self.request.recv(2), "big")
+        with socket.create_connection((name, port)) as beyond:
+            self.request.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+            beyond.sendall(self.request.recv(65536))
+            while chunk := beyond.recv(65536):
+                self.request.sendall(chunk)
+                if b"ok" in chunk:
+                    return
+
+
+def test_a_socks_proxy_is_spoken_to_as_kubectl_does() -> None:
+    """Names are resolved on its side, which is what such a proxy is for."""
+    with scripted(OK) as server, socketserver.ThreadingTCPServer(("127.0.0.1", 0), Socks) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        url = server.url.replace("127.0.0.1", "localhost")
+        through = client(url, proxy_url=f"socks5://127.0.0.1:{proxy.server_address[1]}")
+        assert through.send("GET", "/x") == {"ok": True}
+        proxy.shutdown()
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "://", "socks4://a:1"]
+)
+def test_a_proxy_that_is_away_or_none_is_told_in_words(proxy: str) -> None:
+    with pytest.raises(PluginError, match=r"could not be reached|cannot be used|is not http"):
+        client("http://localhost:9", proxy_url=proxy).send("GET", "/x")
+
+
+@pytest.mark.parametrize("token", ["bad\n", "a\rb", "a\x00b"])
+def test_a_token_that_no_header_carries_is_the_users_to_mend(token: str) -> None:
+    """And is not shown."""
+    with pytest.raises(PluginError, match=r"the token of the kubeconfig's user has a line break") as refusal:
+        client("http://localhost:9", token=token).send("GET", "/x")
+    assert token not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "variables", "proxy"),
+    [
+        ("https://k.example:6443", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
+        ("https://k.example:6443", {"https_proxy": "p:1"}, "http://p:1"),
+        ("http://k.example", {"HTTPS_PROXY": "http://p:1"}, ""),
+        ("https://k.example", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example"}, ""),
+        ("https://k.example", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".k.example"}, "http://p:1"),
+        ("https://10.1.2.3", {"HTTPS_PROXY": "http://p:1", "no_proxy": "a, 10.0.0.0/8"}, ""),
+        ("https://10.1.2.3", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "10.1.2.4"}, "http://p:1"),
+        ("https://10.1.2.3", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, ""),
+        ("https://127.0.0.1:6443", {"HTTPS_PROXY": "http://p:1"}, ""),
+        ("https://localhost", {"HTTPS_PROXY": "http://p:1"}, ""),
+    ],
+)
+def test_proxies_of_the_environment_follow_gos_rules(server: str, variables: dict[str, str], proxy: str) -> None:
+    assert Environment(variables, Path("/nowhere"), is_terminal=False).proxy_for(server) == proxy

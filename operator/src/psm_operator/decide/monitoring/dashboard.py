@@ -160,9 +160,10 @@ class Charts:
 
 def changes(status: ModelStatus) -> list[dict[str, Any]]:
     """A vertical line for each change of the version, oldest first."""
+    ours = [entry for entry in status.history if entry.result in COLOURS]  # a newer operator may have more to say
     found = [
         {"label": _said(entry), "value": _moment(entry.at), "color": COLOURS[entry.result]}
-        for entry in status.history[:MOST_CHANGES]
+        for entry in ours[:MOST_CHANGES]
     ]
     current = status.current
     if current is not None and current.deployed_at is not None:
