@@ -6,8 +6,9 @@ is refused is looked at twice, to say why.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,19 +16,28 @@ import numpy as np
 
 from psm_contract.features import CONTEXT, Lines, basket_features
 from psm_contract.manifest import Feature
-from psm_contract.schema import Line
+from psm_contract.schema import ALIASES, Line, calendar_fault
 from psm_contract.tables import LEVELS, UNKNOWN, Tables
 from psm_predictor import findings
 from psm_predictor.errors import RequestError
 from psm_predictor.model import Matrix, Model
-from psm_predictor.rows import CountUnknown, RowWriter
+from psm_predictor.rows import CountUnknown, RowWriter, meaning
 from psm_predictor.schema import Schema, array_schema, instance_schema, line_schema, object_schema, row_schema, type_of
 from psm_predictor.settings import RequestLimits
 
 _LIST_FORM: Final = re.compile(rb'\s*(?:\{\s*"(instances|lines)"\s*:\s*)?\[')
 _PRODUCT: Final = LEVELS[0]
+_TEXTS: Final = (*LEVELS, *(spec.source for spec in CONTEXT if spec.kind == "category" and spec.source is not None))
+"""Columns of text that a prediction is made of."""
+
+_meaning: Final = lru_cache(16_384)(meaning)
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not what its type says."""
+
+
+def may_break_texts(body: bytes) -> bool:
+    """Whether a JSON body can hold a control character in a text: JSON writes them with a backslash, but for DEL."""
+    return b"\\" in body or b"\x7f" in body
 
 
 class Form(Enum):
@@ -111,11 +121,22 @@ class JsonDecoder:
         try:
             if match is not None and (form := _FORMS[match[1]]) in self._lists:
                 decode, convert = self._lists[form]
-                return convert(decode(body)), form
-            self._rows.write(self._single_bytes, 0, self._one(body))
+                decoded = decode(body)
+                self._check_texts(body)
+                return convert(decoded), form
+            one = self._one(body)
+            self._check_texts(body)
         except DECODE_ERRORS as err:
             raise self._refusal(body, err) from err
+        self._rows.write(self._single_bytes, 0, one)
         return self._single, Form.BASKET
+
+    def _check_texts(self, body: bytes) -> None:
+        """Refuse texts with control characters."""
+        if may_break_texts(body):
+            document = findings.parse(body)
+            if found := findings.findings(document, self._meant(document)):
+                raise RequestError(422, found, "validation")
 
     def _refusal(self, body: bytes, err: Exception) -> RequestError:
         """Why a body did not decode."""
@@ -152,19 +173,51 @@ class _LinesConverter:
     def matrix(self, lines: list[Any]) -> Matrix:
         """[1, features]."""
         _check_one_basket(lines)
-        self._count(lines)
-        basket = [cast(Line, msgspec.structs.asdict(line)) for line in lines]
-        return basket_features(Lines.from_baskets([basket]), self._tables)
+        basket = [_plain_line(msgspec.structs.asdict(line)) for line in lines]
+        if found := line_findings(basket):
+            raise RequestError(422, found, "validation")
+        self._count(basket)
+        return basket_features(Lines.from_baskets([cast(list[Line], basket)]), self._tables)
 
-    def _count(self, lines: list[Any]) -> None:
-        known = self._tables.known(0, [line.PROD_CODE for line in lines])
+    def _count(self, lines: list[dict[str, Any]]) -> None:
+        known = self._tables.known(0, [line[_PRODUCT] for line in lines])
         for _ in range(int(np.count_nonzero(known == UNKNOWN))):
             self._count_unknown(0)
         categories = (spec for spec in CONTEXT if spec.kind == "category")
         for number, (spec, words) in enumerate(zip(categories, self._tables.vocabularies, strict=True), start=1):
-            value = getattr(lines[0], spec.source or "", None)
+            value = lines[0].get(spec.source or "")
             if value is not None and value not in words:
                 self._count_unknown(number)
+
+
+def _plain_line(line: dict[str, Any]) -> dict[str, Any]:
+    """The line with texts as they are meant, under the names of the schema."""
+    for name in _TEXTS:
+        if line[name] is not None:
+            line[name] = _meaning(line[name])
+    for name, meant in ALIASES.items():
+        other = _meaning(line.pop(name))
+        if line[meant] is None:
+            line[meant] = other
+    return line
+
+
+def line_findings(lines: Sequence[Mapping[str, Any]]) -> list[findings.Finding]:
+    """Return what is wrong with lines that JSON Schema cannot say: no product after all, or a day that cannot be.
+
+    Args:
+        lines: Values as `rows.meaning` has them.
+    """
+    found = []
+    for number, line in enumerate(lines):
+        if line.get(_PRODUCT) is None:
+            message = "is required and was left out"
+            found.append(findings.finding("missing", ("lines", number, _PRODUCT), message, None))
+        week, date = line.get("SHOP_WEEK"), line.get("SHOP_DATE")
+        fault = calendar_fault(None if week is None else int(week), None if date is None else int(date))
+        if fault is not None:
+            found.append(findings.finding("calendar", ("lines", number, fault[0]), fault[1], line[fault[0]]))
+    return found[: findings.MOST_FINDINGS]
 
 
 def _check_one_basket(lines: list[Any]) -> None:

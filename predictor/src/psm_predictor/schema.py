@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal, Optional, Union
 import msgspec
 from pydantic import TypeAdapter
 
+from psm_contract.cells import LONGEST
 from psm_contract.manifest import Feature
-from psm_contract.schema import ALIASES, COLUMNS, Line
+from psm_contract.schema import ALIASES, COLUMNS, TEXT_PATTERN, Line
 
 Schema = dict[str, Any]
 
@@ -30,8 +31,6 @@ _BOUNDS: Final = {
     "pattern": "pattern",
 }
 _WORDS_SHOWN: Final = 5
-_LONGEST_WORD: Final = 64
-"""Most characters of a category value, as of a code in a till line: more is a mistake, not an unknown word."""
 
 
 def instance_schema(features: Sequence[Feature]) -> Schema:
@@ -64,7 +63,7 @@ def _value_schema(feature: Feature) -> Schema:
     schema = _feature_schema(feature)
     if feature.kind == "number":
         return schema
-    word = {"type": "string", "maxLength": schema["maxLength"]}
+    word = {"type": "string", "maxLength": schema["maxLength"], "pattern": schema["pattern"]}
     code = {"type": "integer", "minimum": 0, "maximum": len(feature.vocabulary) - 1}
     description = f"{schema['description']} May be the number of the word in the vocabulary."
     optional = [] if feature.default is None else [{"type": "null"}]
@@ -75,7 +74,8 @@ def _feature_schema(feature: Feature) -> Schema:
     schema: Schema = {"description": feature.description}
     if feature.kind == "category":
         schema["type"] = "string"
-        schema["maxLength"] = max(_LONGEST_WORD, *map(len, feature.vocabulary))
+        schema["maxLength"] = max(LONGEST, *map(len, feature.vocabulary))
+        schema["pattern"] = TEXT_PATTERN
         schema["description"] += f". A value unknown to the model counts as {feature.vocabulary[-1]!r}."
         schema["examples"] = list(feature.vocabulary[:_WORDS_SHOWN])
     else:
@@ -142,6 +142,8 @@ def _bounded(name: str, schema: Schema) -> Any:
         return Union[Annotated[int, msgspec.Meta(**bounds)], whole]  # noqa: UP007  # built at run time
     if "pattern" in bounds:
         bounds["pattern"] = whole_text(bounds["pattern"])
+    if schema.get("pattern") == TEXT_PATTERN:  # holds of the whole body at once: `request.may_break_texts`
+        del bounds["pattern"]
     base = _base_type(name, schema)
     return Annotated[base, msgspec.Meta(**bounds)] if bounds else base
 

@@ -9,14 +9,18 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psm_contract import cells
+from psm_contract.schema import RANGES
 from psm_predictor.batch.chunk import Piece, Refused, RowNumbers
 from psm_predictor.batch.columns import Mask
 from psm_predictor.batch.errors import InputError
 from psm_predictor.findings import finding
 
 BASKET_ID: Final = "BASKET_ID"
+_DIGITS: Final = "^[0-9]{1,18}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Grouping:
         """The lines that name a basket, and which of them lie beside one that does not."""
         ids, bad = _basket_ids(piece.batch.column(BASKET_ID))
         for index in np.flatnonzero(bad):
-            message = "must be a whole number that names the basket of the line"
+            message = f"must be a whole number up to {RANGES[BASKET_ID][1]} that names the basket of the line"
             value = piece.batch.column(BASKET_ID)[int(index)].as_py()
             refused.append(Refused(int(piece.rows[index]), [finding("no_basket", (BASKET_ID,), message, value)]))
         batch, rows = piece.batch, piece.rows
@@ -186,20 +190,27 @@ class Grouping:
 
 def _basket_ids(column: pa.Array) -> tuple[NDArray[np.int64], Mask]:
     """The numbers, 0 where there is none, and where there is none."""
-    try:
-        numbers = column.cast(pa.int64())
-    except pa.ArrowInvalid:  # a text or a fraction among them
+    low, high = RANGES[BASKET_ID]
+    if pa.types.is_integer(column.type) or _all_digits(column):
+        numbers = column.cast(pa.int64(), safe=False)
+    else:  # another text or a fraction among them
         numbers = pa.array([_whole(value) for value in column.to_pylist()], pa.int64())
-    bad: Mask = numbers.is_null().to_numpy(zero_copy_only=False)
-    ids: NDArray[np.int64] = numbers.fill_null(0).to_numpy(zero_copy_only=False)
-    return ids, bad
+    ids: NDArray[np.int64] = numbers.fill_null(-1).to_numpy(zero_copy_only=False)
+    bad: Mask = (ids < low) | (ids > high)
+    return np.where(bad, 0, ids), bad
+
+
+def _all_digits(column: pa.Array) -> bool:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return False
+    return bool(pc.all(pc.match_substring_regex(column, _DIGITS), min_count=0).as_py())
 
 
 def _whole(value: object) -> int | None:
     """The value as a 64-bit number; None if it is none."""
     try:
-        number = int(value)  # type: ignore[call-overload]  # text, number or nothing
+        number = cells.integer(value) if isinstance(value, str) else int(value)  # type: ignore[call-overload]  # or nothing
     except (TypeError, ValueError, OverflowError):
         return None
-    exact = number == value or isinstance(value, str)
-    return number if exact and -(2**63) <= number < 2**63 else None
+    exact = isinstance(value, str) or number == value
+    return number if number is not None and exact and -(2**63) <= number < 2**63 else None

@@ -12,13 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psm_contract import cells
 from psm_predictor.batch.errors import InputError
+from psm_predictor.rows import meaning
 from psm_predictor.schema import Schema
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 
 _TEXT: Final = pa.large_string()
+_PLAIN: Final = {"integer": "^[0-9]{1,15}$", "number": r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"}
+"""What Arrow reads as `psm_contract.cells` does, by the kind of number: nearly all; the others are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Rule:
 
     def numbers(self, column: pa.Array) -> tuple[Numbers, Mask]:
         """The values, NaN where there is none, and which rows are bad. NaN in the file means that there is none."""
-        values, unreadable = _as_numbers(column)
+        values, unreadable = _as_numbers(column, self.kind)
         missing = np.isnan(values) & ~unreadable
         bad = unreadable | ~((values >= self.low) & (values <= self.high) & (values > self.above) | missing)
         if self.kind == "integer":
@@ -105,8 +109,6 @@ class Rule:
         """The values, null where there is none, and which rows are bad."""
         texts = column if column.type == _TEXT else column.cast(_TEXT)
         bad = np.zeros(len(texts), dtype=np.bool_)
-        if self.required:
-            bad |= _mask(texts.is_null())
         if self.words is not None:
             bad |= _mask(pc.invert(pc.is_in(texts, pa.array([*self.words, None], _TEXT))))
         if self.shortest > 0 or self.longest < math.inf:
@@ -115,17 +117,20 @@ class Rule:
             bad |= ~_mask(pc.fill_null(fits, fill_value=True))
         if self.pattern is not None:
             bad |= ~_mask(pc.fill_null(pc.match_substring_regex(texts, self.pattern), fill_value=True))
-        return texts, bad
+        plain = pc.utf8_trim(texts, cells.BLANKS)
+        plain = pc.if_else(pc.is_in(plain, pa.array(cells.MISSING, _TEXT)), pa.scalar(None, _TEXT), plain)
+        if self.required:
+            bad |= _mask(plain.is_null())
+        return plain, bad
 
 
 def plain_value(rule: Rule, value: Any) -> Any:
     """A value of the file as JSON would have carried it; for `findings`."""
-    if rule.is_text or value is None:
-        return value
-    number = _parsed(value) if isinstance(value, str) else float(value)
-    if number is None:
-        return value
-    return None if math.isnan(number) else number
+    if rule.is_text:
+        return None if meaning(value) is None else value
+    if isinstance(value, str):
+        return _read(value, rule.kind)
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -138,27 +143,26 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _as_numbers(column: pa.Array) -> tuple[Numbers, Mask]:
+def _as_numbers(column: pa.Array, kind: str) -> tuple[Numbers, Mask]:
     """The values as float64, NaN for null, and which are no numbers."""
     unreadable = np.zeros(len(column), dtype=np.bool_)
-    try:
-        numbers: Numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:  # a text that is no number: look at each
-        texts = column.to_pylist()
-        parsed = [math.nan if text is None else _parsed(text) for text in texts]
-        unreadable = np.fromiter((number is None for number in parsed), dtype=np.bool_, count=len(parsed))
-        numbers = np.array([math.nan if number is None else number for number in parsed])
-    return numbers, unreadable
+    if not _is_text(column.type):
+        return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), unreadable
+    texts = column.cast(_TEXT)
+    if bool(pc.all(pc.match_substring_regex(texts, _PLAIN[kind]), min_count=0).as_py()):
+        return texts.cast(pa.float64()).to_numpy(zero_copy_only=False), unreadable
+    parsed = [None if text is None else _read(text, kind) for text in texts.to_pylist()]
+    unreadable = np.fromiter((isinstance(number, str) for number in parsed), dtype=np.bool_, count=len(parsed))
+    numbers = [math.nan if number is None or isinstance(number, str) else float(number) for number in parsed]
+    return np.array(numbers, dtype=np.float64), unreadable
 
 
-def _parsed(text: str) -> float | None:
-    """The number that the text spells; None if it spells none."""
-    if not text.isascii() or "_" in text:  # what Python takes for a number and nobody else does
-        return None
+def _read(text: str, kind: str) -> float | str | None:
+    """The number that a cell spells, None where it is missing; the cell itself if it spells none."""
     try:
-        return float(text)
-    except ValueError:
-        return None
+        return cells.integer(text) if kind == "integer" else cells.number(text)
+    except cells.CellError:
+        return text
 
 
 def _mask(flags: pa.Array) -> Mask:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psm_contract.features import CONTEXT, Lines, basket_features
+from psm_contract.schema import ALIASES, calendar_fault
 from psm_contract.tables import LEVELS, UNKNOWN, CodeColumn
 from psm_predictor.batch.baskets import BASKET_ID, Baskets, Grouping
 from psm_predictor.batch.chunk import Chunk, Piece, Refused
@@ -21,10 +22,12 @@ from psm_predictor.batch.instances import ROW, explained
 from psm_predictor.findings import finding, findings
 from psm_predictor.model import Model
 from psm_predictor.request import Form as BodyForm
-from psm_predictor.request import RequestSchemas
+from psm_predictor.request import RequestSchemas, line_findings
 
 _LINES: Final = "lines"
 _PRODUCT: Final = LEVELS[0]
+_ALSO: Final = {meant: name for name, meant in ALIASES.items()}
+"""What the vendor also calls a column."""
 
 
 class LineForm:
@@ -98,7 +101,7 @@ class LineForm:
             else:
                 numbers[rule.name], at_fault = rule.numbers(column)
             bad |= at_fault
-        return numbers, texts, bad
+        return numbers, texts, bad | _off_the_calendar(numbers, ~bad)
 
     def _lines(
         self, starts: Any, numbers: dict[str, Numbers], texts: dict[str, pa.Array]
@@ -110,11 +113,12 @@ class LineForm:
         context: dict[str, list[Any]] = {}
         for spec in CONTEXT:
             source = spec.source or ""
+            source = source if source in self._rules else _ALSO.get(source, source)
             if source in texts:
-                context[source] = texts[source].take(first).to_pylist()
+                context[spec.source or ""] = texts[source].take(first).to_pylist()
             elif source in numbers:
                 values = numbers[source][starts].tolist()
-                context[source] = [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
+                context[spec.source or ""] = [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
         lines = Lines(
             starts=starts,
             quantity=numbers["QUANTITY"],
@@ -143,4 +147,18 @@ class LineForm:
             return Refused(row, [finding("incomplete", (_LINES,), message, f"{length} items")], number)
         rows = baskets.batch.slice(start, length).select(list(self._rules)).to_pylist()
         lines = [{name: plain_value(self._rules[name], value) for name, value in line.items()} for line in rows]
-        return Refused(row, explained(findings({_LINES: lines}, self._document)), number)
+        found = findings({_LINES: lines}, self._document)
+        return Refused(row, explained(found or line_findings(lines)), number)
+
+
+def _off_the_calendar(numbers: dict[str, Numbers], judged: Mask) -> Mask:
+    """Which lines have a day that cannot be."""
+    bad: Mask = np.zeros(len(judged), dtype=np.bool_)
+    given = [numbers[name] if name in numbers else np.full(len(judged), np.nan) for name in ("SHOP_WEEK", "SHOP_DATE")]
+    pairs = np.where(np.isnan(given), -1, given)[:, judged].astype(np.int64)
+    found, places = np.unique(pairs, axis=1, return_inverse=True)
+    faults = [
+        calendar_fault(*(None if value < 0 else value for value in pair)) is not None for pair in found.T.tolist()
+    ]
+    bad[judged] = np.array(faults, dtype=np.bool_)[places.ravel()]
+    return bad

@@ -5,23 +5,25 @@ an object, or the values of its features in the model's order. JSON Lines and CS
 answered line by line, so that Batch Transform can join answers to questions.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Sequence
 from enum import Enum
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from psm_contract import cells
 from psm_contract.manifest import Feature
+from psm_contract.physical import BLANK, checked
 from psm_predictor import findings
 from psm_predictor.answer import Head, Question, Reply
 from psm_predictor.dialects.predict import PredictionWriter, detail
 from psm_predictor.errors import RequestError
 from psm_predictor.model import Matrix, Model
-from psm_predictor.request import DECODE_ERRORS, Form, JsonDecoder, RequestSchemas
-from psm_predictor.rows import CountUnknown, RowWriter
+from psm_predictor.request import DECODE_ERRORS, Form, JsonDecoder, RequestSchemas, may_break_texts
+from psm_predictor.rows import CountUnknown, RowWriter, meaning
 from psm_predictor.schema import Schema, type_of
 from psm_predictor.settings import RequestLimits
 from psm_predictor.telemetry import route_number
@@ -45,6 +47,7 @@ FORMATS: Final = {
 _NAMES: Final = ", ".join(one.value for one in Format)
 LABEL_COLUMN: Final = "label"
 _BLANK: Final = b" \t\r\n"
+_BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 _MOST_SHOWN: Final = 100
 _CONTENT_TYPE: Final = {one: (b"content-type", one.value.encode()) for one in Format}
 
@@ -185,6 +188,10 @@ class _JsonLines:
             baskets = self._decode(body)
         except DECODE_ERRORS as err:
             raise self._refusal(body, err) from err
+        if may_break_texts(body):
+            documents = [findings.parse(line) for line in io.BytesIO(body) if line.strip(_BLANK)]
+            if found := findings.findings(documents, self._schema):
+                raise RequestError(422, found, "validation")
         if not 1 <= len(baskets) <= self._most:
             raise _wrong_count(len(baskets), self._most)
         return self._rows.matrix(baskets), False
@@ -211,6 +218,7 @@ class _Csv:
 
     def __init__(self, features: Sequence[Feature], row: Schema, rows: RowWriter, most: int) -> None:
         self._names = tuple(feature.name for feature in features)
+        self._read = [_number if feature.kind == "number" else _word for feature in features]
         self._required = tuple(feature.name for feature in features if feature.default is None)
         self._schema: Schema = {"type": "array", "items": row, "minItems": 1, "maxItems": most}
         self._type: Any = list[type_of("Row", row)]  # type: ignore[misc]  # a type made at run time
@@ -224,31 +232,35 @@ class _Csv:
             raise _wrong_count(0, self._most)
         if len(table) > self._most:
             raise _wrong_count(f"more than {self._most}", self._most)
-        try:
-            return self._rows.matrix(msgspec.convert(table, self._type, strict=False)), with_header
-        except DECODE_ERRORS as err:
-            found = findings.findings([self._typed(row) for row in table], self._schema)
-            if not found:
-                found = [findings.finding("csv_invalid", (), f"cannot be read: {err}", f"{len(body)} bytes")]
-            raise RequestError(422, found, "validation") from err
+        rows = [
+            row if len(row) != len(self._read) else [read(cell) for read, cell in zip(self._read, row, strict=False)]
+            for row in table
+        ]
+        if found := findings.findings(rows, self._schema):
+            raise RequestError(422, found, "validation")
+        return self._rows.matrix(msgspec.convert(rows, self._type)), with_header
 
-    def _table(self, body: bytes) -> tuple[list[list[str | None]], bool]:
+    def _table(self, body: bytes) -> tuple[list[list[str]], bool]:
         """Rows of cells in the model's order, without the header."""
-        try:
-            rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-            cells = list(islice((row for row in rows if row), self._most + 2))  # with a header, and one too many
-        except (csv.Error, UnicodeDecodeError) as err:
-            found = [findings.finding("csv_invalid", (), f"is not CSV in UTF-8: {err}", f"{len(body)} bytes")]
-            raise RequestError(422, found, "validation") from err
-        if not cells or not set(self._names).intersection(cells[0]):
-            return [[cell.strip() or None for cell in row] for row in cells], False
-        places = self._places(cells[0])
-        for number, row in enumerate(cells[1:]):
-            if len(row) != len(cells[0]):
-                message = f"must have {len(cells[0])} values as the header has, it has {len(row)}"
+        text = body.removeprefix(_BYTE_ORDER_MARK).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        piece = checked(text if text.endswith(b"\n") or not text else text + b"\n", 1)
+        faults = {number: reason for number, reason in piece.faults.items() if reason != BLANK}
+        if faults and len(piece.numbers) + len(faults) <= self._most + 1:
+            number, reason = next(iter(faults.items()))
+            message = f"is not CSV in UTF-8: line {number} {reason}"
+            raise RequestError(422, [findings.finding("csv_invalid", (), message, f"{len(body)} bytes")], "validation")
+        lines = piece.text.decode().split("\n")[:-1][: self._most + 2]  # with a header, and one too many
+        rows = list(csv.reader(lines, strict=True))
+        header = [cell.strip(cells.BLANKS) for cell in rows[0]] if rows else []
+        if not set(self._names).intersection(header):
+            return rows, False
+        places = self._places(header)
+        for number, row in enumerate(rows[1:]):
+            if len(row) != len(header):
+                message = f"must have {len(header)} values as the header has, it has {len(row)}"
                 found = [findings.finding("wrong_length", (number,), message, f"{len(row)} values")]
                 raise RequestError(422, found, "validation")
-        return [[None if place is None else row[place].strip() or None for place in places] for row in cells[1:]], True
+        return [["" if place is None else row[place] for place in places] for row in rows[1:]], True
 
     def _places(self, header: list[str]) -> list[int | None]:
         """Where each feature's value is in a row of the file."""
@@ -269,20 +281,18 @@ class _Csv:
             raise RequestError(422, found[: findings.MOST_FINDINGS], "validation")
         return [places.get(name) for name in self._names]
 
-    def _typed(self, row: list[str | None]) -> list[Any]:
-        """The row as JSON would have it, for the findings."""
-        numbers = [
-            schema.get("type") in ("number", ["number", "null"]) for schema in self._schema["items"]["prefixItems"]
-        ]
-        numbers += [False] * (len(row) - len(numbers))
-        return [_number(cell) if is_number else cell for cell, is_number in zip(row, numbers, strict=False)]
 
-
-def _number(cell: str | None) -> float | str | None:
+def _number(cell: str) -> float | str | None:
+    """The number that a cell spells; the cell itself, for the findings, if it spells none."""
     try:
-        return None if cell is None else float(cell)
-    except ValueError:
+        return cells.number(cell)
+    except cells.CellError:
         return cell
+
+
+def _word(cell: str) -> str | None:
+    """The cell as JSON would have it: judged by the same schema."""
+    return None if meaning(cell) is None else cell
 
 
 def _wrong_count(count: int | str, most: int) -> RequestError:

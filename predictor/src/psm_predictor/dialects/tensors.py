@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from psm_predictor.errors import RequestError
-from psm_predictor.model import Matrix
 
 BYTES: Final = "BYTES"
 DTYPES: Final = {"FP32": "<f4", "FP64": "<f8", "INT32": "<i4", "INT64": "<i8"}
@@ -84,20 +84,19 @@ class Tensor:
         """The refusal that names this tensor."""
         return RequestError(400, f"input {self.name[:100]!r} {what}", "validation")
 
-    def numbers(self) -> Matrix:
-        """All elements in row-major order, [product of the shape]."""
+    def numbers(self) -> NDArray[np.float64]:
+        """All elements in row-major order, [product of the shape], as exactly as they were sent."""
         if self.datatype == BYTES:
             raise self.wrong(f"holds numbers, its datatype must be one of {', '.join(DTYPES)}, it is {BYTES}")
         dtype = np.dtype(DTYPES[self.datatype])
         if self._binary is None:
-            values: Any = np.array(self._listed(), dtype=dtype)
+            values: Any = np.array(self._listed(), dtype=np.float64)
         elif len(self._binary) % dtype.itemsize:
             raise self.wrong(f"has {len(self._binary)} bytes, {self.datatype} has {dtype.itemsize} bytes an element")
         else:
             values = np.frombuffer(self._binary, dtype=dtype)
         self._check_size(len(values))
-        with np.errstate(over="ignore"):
-            return np.array(values, dtype=np.float32)  # a copy: bytes after a JSON document are seldom aligned
+        return np.array(values, dtype=np.float64)  # a copy: bytes after a JSON document are seldom aligned
 
     def words(self) -> list[str]:
         """All elements in row-major order."""

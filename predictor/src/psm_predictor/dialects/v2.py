@@ -5,19 +5,24 @@ words). Outputs are "probabilities" and "label". The protocol: https://github.co
 extension: extension_binary_data.md in Triton's documentation.
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from psm_contract.cells import LONGEST
 from psm_contract.manifest import Feature
+from psm_contract.schema import TEXT_PATTERN
 from psm_predictor.answer import Head, Question, Reply
 from psm_predictor.dialects.tensors import BYTES, Input, Tensor, packed_texts
 from psm_predictor.errors import RequestError
 from psm_predictor.model import Matrix, Model
 from psm_predictor.request import DECODE_ERRORS, RequestSchemas
-from psm_predictor.rows import CountUnknown, encoded_default, word_codes
+from psm_predictor.rows import CountUnknown, encoded_default, meaning, word_codes
 from psm_predictor.schema import FLOAT32_MAX
 from psm_predictor.settings import PackageRef, RequestLimits
 from psm_predictor.telemetry import V2_INFER, route_number
@@ -31,6 +36,7 @@ JSON_LENGTH: Final = b"inference-header-content-length"
 _JSON: Final = ((b"content-type", b"application/json"),)
 _BINARY: Final = (b"content-type", b"application/octet-stream")
 _MANY_DIMENSIONS: Final = 2
+TEXT: Final = re.compile(TEXT_PATTERN.removeprefix("^").removesuffix("$"))
 
 
 class _OutputParameters(msgspec.Struct, gc=False):
@@ -205,8 +211,14 @@ class _Columns:
         self._sources = {column: source for source, column in enumerate(self._categories, start=1)}
         self._codes = {column: word_codes(self._features[column]) for column in self._categories}
         bounds = [_bounds(feature) for feature in features]
-        self._low = np.array([low for low, _ in bounds], dtype=np.float32)
-        self._high = np.array([high for _, high in bounds], dtype=np.float32)
+        self._low = np.array([low for low, _ in bounds])
+        self._high = np.array([high for _, high in bounds])
+        self._filled = np.array(
+            [math.nan if feature.default is None else encoded_default(feature) for feature in features]
+        )
+        self._longest = {
+            column: max(LONGEST, *map(len, self._features[column].vocabulary)) for column in self._categories
+        }
 
     def matrix(self, tensors: Mapping[str, Tensor]) -> Matrix:
         """[n, features], within every feature's bounds; raises RequestError 400."""
@@ -223,15 +235,14 @@ class _Columns:
             raise tensor.wrong("holds every feature, so it must be the only input")
         if len(tensor.shape) != _MANY_DIMENSIONS or tensor.shape[1] != len(self._features):
             raise tensor.wrong(f"has shape {tensor.shape}, expected [n, {len(self._features)}]")
-        matrix = tensor.numbers().reshape(tensor.shape)
-        self._check(matrix)
+        matrix = self._within(tensor.numbers().reshape(tensor.shape))
         codes = matrix[:, self._categories]
         if (codes != np.floor(codes)).any():
             raise tensor.wrong("must have whole numbers for categories: places in the vocabulary, see GET /model")
         return matrix
 
     def _from_columns(self, tensors: Mapping[str, Tensor], rows: int) -> Matrix:
-        matrix: Matrix = np.empty((rows, len(self._features)), dtype=np.float32)
+        matrix = np.empty((rows, len(self._features)))
         left = dict(tensors)
         for column, feature in enumerate(self._features):
             tensor = left.pop(feature.name, None)
@@ -242,27 +253,37 @@ class _Columns:
                 continue
             if tensor.shape not in ([rows], [rows, 1]):
                 raise tensor.wrong(f"has shape {tensor.shape}, expected [{rows}] or [{rows}, 1] like the first input")
-            matrix[:, column] = tensor.numbers() if feature.kind == "number" else self._coded(column, tensor.words())
+            matrix[:, column] = tensor.numbers() if feature.kind == "number" else self._coded(column, tensor)
         if left:
             raise next(iter(left.values())).wrong("is not a feature; GET /model lists them")
-        self._check(matrix)
-        return matrix
+        return self._within(matrix)
 
-    def _coded(self, column: int, words: Sequence[str]) -> list[int]:
-        codes, other = self._codes[column], len(self._features[column].vocabulary) - 1
-        coded = []
-        for word in words:
-            code = codes.get(word)
-            if code is None:
-                self._count_unknown(self._sources[column])
-                code = other
-            coded.append(code)
-        return coded
+    def _coded(self, column: int, tensor: Tensor) -> list[float]:
+        codes = self._codes[column]
+        return [self._looked_up(column, word, tensor) if (code := codes.get(word)) is None else code
+                for word in tensor.words()]  # fmt: skip
 
-    def _check(self, matrix: Matrix) -> None:
+    def _looked_up(self, column: int, word: str, tensor: Tensor) -> float:
+        """As in `rows.RowWriter`: a word with blanks around it, missing, or unknown to training."""
+        if len(word) > self._longest[column] or TEXT.fullmatch(word) is None:
+            raise tensor.wrong(f"has a word with a control character or more than {self._longest[column]} characters")
+        plain = meaning(word)
+        if plain is None:
+            return float(self._filled[column])
+        code = self._codes[column].get(plain)
+        if code is None:
+            self._count_unknown(self._sources[column])
+            return len(self._features[column].vocabulary) - 1.0
+        return code
+
+    def _within(self, matrix: NDArray[np.float64]) -> Matrix:
+        """The model's input: NaN is a value that was left out."""
+        missing = np.isnan(matrix)
+        if missing.any():
+            matrix = np.where(missing, self._filled, matrix)
         within = (matrix >= self._low) & (matrix <= self._high)  # false for NaN as well
         if within.all():
-            return
+            return matrix.astype(np.float32)
         row, column = np.argwhere(~within)[0].tolist()
         low, high, value = self._low[column], self._high[column], matrix[row, column]
         name = self._features[column].name
