@@ -142,7 +142,18 @@ INGEST_NEEDS = ("SHOP_WEEK", "STORE_REGION", "PROD_CODE_10", "PROD_CODE_20", "BA
 """Of a line that trains, but not of one that is predicted."""
 
 ODD = {
-    "integer": [*NUMERALS, "3", "23", "24", "200853", "200854", "20080230", "20990101", "9.94E+14", "1000000000000000001"],
+    "integer": [
+        *NUMERALS,
+        "3",
+        "23",
+        "24",
+        "200853",
+        "200854",
+        "20080230",
+        "20990101",
+        "9.94E+14",
+        "1000000000000000001",
+    ],
     "number": NUMERALS,
     "text": [*PADDED, "MM ", "UM", "low"],
 }
@@ -194,7 +205,9 @@ def test_a_till_line_has_one_verdict_and_one_answer(line: dict[str, str]) -> Non
 
 def test_both_names_of_a_column_are_one() -> None:
     """The vendor's other header, in a request and in a file."""
-    other = {{"seg_1": "CUST_PRICE_SENSITIVITY", "seg_2": "CUST_LIFESTAGE"}.get(name, name): LINE[name] for name in LINE}
+    other = {
+        {"seg_1": "CUST_PRICE_SENSITIVITY", "seg_2": "CUST_LIFESTAGE"}.get(name, name): LINE[name] for name in LINE
+    }
     wanted = by_batch(table(LINE))
     assert wanted != REFUSED
     assert by_batch(table(other)) == wanted

@@ -81,7 +81,7 @@ def main(chosen: Options) -> int:
         folder = Path(name)
         source = folder / "source"
         say(f"make {chosen.lines:,} lines")
-        make(source, Order(lines=chosen.lines, weeks=WEEKS, is_one_file=True))
+        make(source, Order(lines=chosen.lines, weeks=WEEKS, is_one_file=True, is_quoted=True))
         with results.phase("etl"):
             measure_etl(chosen, source, folder, results)
         with results.phase("formats"):
@@ -137,7 +137,7 @@ def measure_scale(chosen: Options, scale: int, folder: Path, results: Results) -
     """So many times the weeks, one file each, once; ours first."""
     source = folder / f"source-{scale}"
     say(f"scale {scale}: make {scale * chosen.lines:,} lines")
-    made = make(source, Order(lines=scale * chosen.lines, weeks=scale * WEEKS))
+    made = make(source, Order(lines=scale * chosen.lines, weeks=scale * WEEKS, is_quoted=True))
     try:
         for name in ENGINES:
             if name == PANDAS and scale > PANDAS_MAX_SCALE:

@@ -87,7 +87,7 @@ def test_good_data_passes_and_verdict_and_docs_are_written(space: Workspace) -> 
         ("UPDATE silver SET CUST_CODE = PROD_CODE", "silver baskets", "disagree about CUST_CODE; seen"),
         ("UPDATE silver SET PROD_CODE_10 = BASKET_SIZE", "silver hierarchy", "more than one PROD_CODE_10; seen"),
         ("INSERT INTO silver FROM silver WHERE SHOP_WEEK = 200810", "silver duplicates", "copies of others; seen: 0.5.* in 200810"),
-        ("DELETE FROM silver WHERE SHOP_WEEK = 200810", "silver weeks", "no week is missing.*; seen: 1 in 200811"),
+        ("DELETE FROM silver WHERE SHOP_WEEK = 200810", "silver gaps", "no week is missing.*; seen: 200810"),
         ("DELETE FROM silver WHERE SHOP_WEEK = 200810 AND SHOP_HOUR > 9", "silver weeks", "median week; seen: 0.* in 200810"),
         ("UPDATE gold SET label = 'XX' WHERE BASKET_ID % 10 < 6", "gold label coverage", "50% of baskets are labelled; seen: 0.3"),
         ("UPDATE gold SET label = 'MM' WHERE label = 'UM'", "gold class balance", "are UM; seen: 0$"),
@@ -155,7 +155,7 @@ def test_silver_that_has_changed_is_judged_anew(space: Workspace, tmp_path: Path
     validation = Validation(own)
     validation.validate()
     lake.silver.drop([max(lake.silver.weeks()) - 5])
-    with pytest.raises(PipelineError, match=r"silver weeks: no week is missing"):
+    with pytest.raises(PipelineError, match=r"silver gaps: no week is missing"):
         validation.validate()
 
 

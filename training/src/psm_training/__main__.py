@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PipelineError, ValueError) as err:
         say(f"psm-train: {err}")
         return 1
+    except OSError as err:
+        named = f"{err.filename}: " if err.filename is not None else ""
+        say(f"psm-train: {named}{err.strerror or err}")
+        return 1
     sys.stdout.write(json.dumps(result, indent=1, sort_keys=True) + "\n")
     return 0
 

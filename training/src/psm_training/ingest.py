@@ -13,11 +13,10 @@ from psm_training.lake.place import Lake, lake_at
 from psm_training.lake.sql import quoted
 from psm_training.lake.views import MEMORY_LIMIT, open_lake
 from psm_training.sources import complete_journey, synthetic_baskets
-from psm_training.terms import Terms
+from psm_training.terms import SOURCE_FILES, STRICT, Terms, check_source
 from psm_training.windows import DEFAULT, SplitOptions, remember, remembered
 from psm_training.workspace import Workspace, read_json, write_json
 
-SOURCE_FILES: Final = "source-files"
 SOURCES: Final = (complete_journey.NAME, SOURCE_FILES, synthetic_baskets.NAME)
 TRUTH: Final = "truth.parquet"
 """Beside generated source files: the exact probabilities of every basket."""
@@ -30,7 +29,7 @@ def ingest(  # where from, where to, and how
     lake: str | None = None,
     *,
     weeks: SplitOptions | None = None,
-    terms: Terms = Terms(),  # noqa: B008  # frozen
+    terms: Terms = STRICT,
     say: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Bring silver up to date.
@@ -52,8 +51,7 @@ def ingest(  # where from, where to, and how
     """
     if source not in SOURCES:
         raise PipelineError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
-    if source != SOURCE_FILES and data is not None:
-        raise PipelineError(f"--source {source} reads no files, so --data {data} does nothing; leave one of them out")
+    check_source(source, data, terms)
     try:
         space.root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as err:

@@ -13,6 +13,7 @@ from psm_training.provenance import Commit, current_commit, data_sha256
 from psm_training.recipes import Recipe
 from psm_training.settings import Settings
 from psm_training.sources.raw_files import fingerprint
+from psm_training.terms import STRICT, Terms, check_source
 from psm_training.windows import DEFAULT, SplitOptions
 from psm_training.workspace import Workspace, read_json, write_json
 
@@ -29,6 +30,7 @@ class Order:
         use_cache: Whether a kept outcome may stand in for training.
         allow_failed_validation: Train although data validation failed; the verdict stays with the model.
         weeks: Which weeks train, validate and test.
+        terms: What of the files is taken as it is.
     """
 
     source: str
@@ -38,6 +40,7 @@ class Order:
     use_cache: bool = True
     allow_failed_validation: bool = False
     weeks: SplitOptions = DEFAULT
+    terms: Terms = STRICT
 
 
 def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[st
     Raises:
         PipelineError: A step could not go on.
     """
+    check_source(order.source, order.data, order.terms)
     progress = Progress(say)
     data = _data(space, order, progress)
     keys = {recipe.name: outcome_key(recipe, order.source, data) for recipe in order.recipes}
@@ -74,13 +78,11 @@ def run(space: Workspace, order: Order, settings: Settings, say: Say) -> dict[st
 
 def _data(space: Workspace, order: Order, progress: Progress) -> list[str]:
     """What beside code and recipe decides the outcome: the files, or all that the lake holds with them, and the weeks."""
-    asked = [json.dumps(order.weeks.describe(), sort_keys=True)]
+    asked = [json.dumps(order.weeks.describe(), sort_keys=True), repr(order.terms)]
     if order.lake is None:
         return asked + (fingerprint(order.data) if order.data is not None else [])
-    from psm_training import steps  # noqa: PLC0415  # as below
-
     # what earlier runs left in the lake is trained on as well, and only ingesting tells what that comes to
-    progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake, weeks=order.weeks))
+    progress.step("ingest", lambda: _ingest(space, order, progress))
     return [*asked, order.lake, data_sha256(space)]
 
 
@@ -94,10 +96,17 @@ def prepare(space: Workspace, order: Order, progress: Progress, *, ingested: boo
 
     validation = steps.Validation(space)
     if not ingested:
-        progress.step("ingest", lambda: steps.ingest(space, order.source, order.data, order.lake, weeks=order.weeks))
+        progress.step("ingest", lambda: _ingest(space, order, progress))
     _validated(order, progress, "validate", validation.validate)
     progress.step("split", lambda: steps.split(space))
     _validated(order, progress, "validate gold", validation.validate)
+
+
+def _ingest(space: Workspace, order: Order, progress: Progress) -> str:
+    from psm_training import steps  # noqa: PLC0415  # as above
+
+    given = {"weeks": order.weeks, "terms": order.terms, "say": progress.say}
+    return steps.ingest(space, order.source, order.data, order.lake, **given)
 
 
 def _validated(order: Order, progress: Progress, name: str, step: Callable[[], str]) -> None:

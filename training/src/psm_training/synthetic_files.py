@@ -3,6 +3,7 @@
 A week is a function of the seed and its number alone, so the same order gives the same bytes whatever else is made.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,16 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from psm_contract.schema import CLASSES, COLUMN_NAMES
 from psm_training.errors import PipelineError
-from psm_training.sources.synthetic_baskets import SEPARATION, lines, truth, week_index, week_number
+from psm_training.sources.synthetic_baskets import SEPARATION, WEEKS_PER_YEAR, lines, truth, week_index, week_number
 from psm_training.synthetic import FIRST_BASKET, FIRST_WEEK, Baskets, Households, Regime, draw
 from psm_training.synthetic_faults import FAULTS
+from psm_training.terms import check_week
 
 LINES_PER_BASKET: Final = 7.04
 """Mean of a calm week: 0.45 x 2.2 + 0.35 x 7 + 0.2 x 18."""
@@ -46,6 +49,12 @@ DRIFTS: Final = {
 REGRESSED_NOISE: Final = 0.3
 """Share of labels that are wrong once labelling has regressed."""
 
+NO_WORD: Final = "~"
+"""In the place of a quoted empty cell until lines are bytes."""
+
+ANONYMOUS_OF: Final = 5
+"""One basket in so many has no card, where empty cells are quoted."""
+
 TRUTH: Final = "truth.parquet"
 SUMMARY: Final = "synthetic.json"
 
@@ -65,6 +74,7 @@ class Order:
         from_week: Since when, yyyyww; None takes the last quarter.
         fault: One of synthetic_faults.FAULTS, planted at last, or None.
         is_one_file: One file of all weeks instead of one per week.
+        is_quoted: Whether empty cells are written in quotes, as in the vendor's files.
     """
 
     lines: int = 1_000_000
@@ -77,6 +87,7 @@ class Order:
     from_week: int | None = None
     fault: str | None = None
     is_one_file: bool = False
+    is_quoted: bool = False
 
     @property
     def baskets_per_week(self) -> int:
@@ -153,6 +164,11 @@ def _check(folder: Path, order: Order) -> None:
     """Refuses an order that would not give what it says; makes the folder."""
     if order.lines < 1 or order.weeks < 1:
         raise PipelineError(f"{order.lines} lines in {order.weeks} weeks are nothing; ask for at least one of each")
+    for option, week in (("--first-week", order.first_week), ("--from-week", order.from_week)):
+        if week is not None:
+            check_week(option, week)
+        if week is not None and week % 100 > WEEKS_PER_YEAR:
+            raise PipelineError(f"{option} {week} is no week: synthetic years have {WEEKS_PER_YEAR}")
     if (order.drift or order.regress) and not 0 < order.changes_at < order.weeks:
         raise PipelineError(
             f"nothing can change from week {order.from_week} on: the weeks are {order.first_week} to "
@@ -188,9 +204,25 @@ def _write(
             first = FIRST_BASKET + place * order.baskets_per_week
             weeks = np.full(len(drawn), week_index(order.first_week) + place)
             table = lines(drawn, weeks, first)
-            pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
+            _write_lines(table, sink, is_quoted=order.is_quoted)
             yield place, table.num_rows, truth(drawn, first)
     part.replace(path)
+
+
+def _write_lines(table: pa.Table, sink: Any, *, is_quoted: bool) -> None:
+    """Write lines without their header; quoted, a fifth of them have no card, as in the vendor's files."""
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    if not is_quoted:
+        pyarrow.csv.write_csv(table, sink, options)
+        return
+    anonymous = np.asarray(table.column("BASKET_ID")) % ANONYMOUS_OF == 0
+    for name in ("CUST_CODE", "seg_1", "seg_2"):
+        words = table.column(name).cast(pa.string())
+        filled = pc.if_else(pa.array(anonymous), NO_WORD, pc.fill_null(words, NO_WORD))
+        table = table.set_column(table.schema.get_field_index(name), name, filled)
+    text = io.BytesIO()
+    pyarrow.csv.write_csv(table, text, options)
+    sink.write(text.getvalue().replace(NO_WORD.encode(), b'""'))  # Arrow quotes all cells or none
 
 
 def _drawn(order: Order, place: int, shoppers: Households) -> Baskets:

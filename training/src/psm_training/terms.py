@@ -10,6 +10,7 @@ from psm_training.errors import PipelineError
 READER: Final = 2
 """Of the rules by which lines are read; files that were read by others are read again."""
 
+SOURCE_FILES: Final = "source-files"
 REFUND: Final = "refund"
 ZERO_PRICE: Final = "zero price"
 
@@ -35,7 +36,9 @@ class Terms:
     def __post_init__(self) -> None:
         for old, new in self.rename:
             if new not in COLUMN_NAMES or old == new:
-                raise PipelineError(f"--rename {old}={new} leads to no column of the schema; they are {COLUMN_NAMES}")
+                raise PipelineError(
+                    f"--rename {old}={new} leads to no column of the schema; they are {', '.join(COLUMN_NAMES)}"
+                )
         for week in self.missing_weeks:
             check_week("--missing-week", week)
 
@@ -50,6 +53,10 @@ class Terms:
     def apart(self) -> tuple[str, ...]:
         """Kinds of lines that are kept apart: not in silver, and counted."""
         return tuple(kind for kind, is_kept in ((REFUND, self.refunds), (ZERO_PRICE, self.zero_prices)) if is_kept)
+
+
+STRICT: Final = Terms()
+"""Nothing beyond the schema."""
 
 
 def terms_of(
@@ -80,6 +87,20 @@ def terms_of(
         zero_prices=zero_prices,
         missing_weeks=tuple(sorted(set(missing_weeks))),
     )
+
+
+def check_source(source: str, data: object, terms: Terms) -> None:
+    """Refuse options that a source does not have.
+
+    Raises:
+        PipelineError: They would do nothing.
+    """
+    if source == SOURCE_FILES:
+        return
+    if data is not None:
+        raise PipelineError(f"--source {source} reads no files, so --data {data} does nothing; leave one of them out")
+    if terms != STRICT:
+        raise PipelineError(f"--source {source} reads no files, so it takes no options of source-files; leave them out")
 
 
 def check_week(option: str, week: int) -> None:

@@ -118,7 +118,10 @@ def read_json(path: Path, step: str) -> Any:
     Raises:
         PipelineError: The step has not run.
     """
-    return json.loads(need(path, step).read_text(encoding="utf-8"))
+    try:
+        return json.loads(need(path, step).read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise PipelineError(f"{path} is damaged ({err}); remove it and run `psm-train {step}` again") from err
 
 
 def need(path: Path, step: str) -> Path:

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from psm_training.commands.options import add_source, add_weeks, examples, say, weeks_of
+from psm_training.commands.options import add_source, add_weeks, examples, positive, say, terms_asked, weeks_of
 from psm_training.progress import Progress
 from psm_training.provenance import current_commit
 from psm_training.recipes import FAMILIES, KNOWN, RECIPES, recipe_named
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     add_weeks(step)
     names = [recipe.name for recipe in FAMILIES]
     step.add_argument("--recipe", action="append", dest="recipes", choices=names, help="may be repeated (all families)")
-    step.add_argument("--trials", type=int, default=60, help="per family, those of earlier runs included (60)")
+    step.add_argument("--trials", type=positive, default=60, help="per family, those of earlier runs included (60)")
     step.add_argument("--seconds", type=float, default=600.0, help="per family (600)")
     step.add_argument("--seed", type=int, default=0, help="of the search (0)")
     step.set_defaults(command=_tune)
@@ -56,7 +56,14 @@ def _prepared(options: argparse.Namespace) -> tuple[Workspace, Progress]:
 
     space, progress = Workspace(options.out), Progress(say)
     if not space.source.exists() or not lake_of(space).gold.weeks():
-        order = Order(source=options.source, recipes=(), data=options.data, lake=options.lake, weeks=weeks_of(options))
+        order = Order(
+            source=options.source,
+            recipes=(),
+            data=options.data,
+            lake=options.lake,
+            weeks=weeks_of(options),
+            terms=terms_asked(options),
+        )
         prepare(space, order, progress)
     return space, progress
 

@@ -9,6 +9,7 @@ from typing import Any
 from psm_training.register import DEFAULT_BUCKET, DEFAULT_GROUP, DEFAULT_IMAGE
 from psm_training.registry import ModelRegistry
 from psm_training.settings import Settings
+from psm_training.terms import Terms, terms_of
 from psm_training.windows import SplitOptions
 
 Command = Callable[[argparse.Namespace, Settings], Any]
@@ -33,6 +34,44 @@ def add_source(step: argparse.ArgumentParser) -> None:
     step.add_argument("--data", help="source-files: a folder, a .csv, .csv.gz or .zip file, or an s3:// address")
     step.add_argument("--lake", help="folder or s3:// address of silver and gold; by default in --out")
     step.add_argument("--out", type=Path, required=True, help="folder for everything that is made")
+    files = step.add_argument_group("source-files", "what of a delivery is taken as it is")
+    files.add_argument(
+        "--rename", action="append", default=[], metavar="OLD=NEW", help="a column's name in the files; repeatable"
+    )
+    files.add_argument("--allow-extra-columns", action="store_true", help="leave columns beyond the 22 out")
+    files.add_argument("--refunds", action="store_true", help="keep negative quantities and spends apart, as refunds")
+    files.add_argument("--zero-prices", action="store_true", help="keep lines that cost nothing apart")
+    files.add_argument(
+        "--missing-week",
+        type=int,
+        action="append",
+        default=[],
+        metavar="YYYYWW",
+        help="known to be missing; repeatable",
+    )
+
+
+def terms_asked(options: argparse.Namespace) -> Terms:
+    """Return what of a delivery is taken as it is.
+
+    Raises:
+        PipelineError: An option makes no sense.
+    """
+    return terms_of(
+        rename=options.rename,
+        extra_columns=options.allow_extra_columns,
+        refunds=options.refunds,
+        zero_prices=options.zero_prices,
+        missing_weeks=options.missing_week,
+    )
+
+
+def positive(text: str) -> int:
+    """Return a number of things of which there must be one."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 def add_weeks(step: argparse.ArgumentParser) -> None:

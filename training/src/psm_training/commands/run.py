@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from psm_training.commands.options import add_source, add_target, add_weeks, examples, say, weeks_of
+from psm_training.commands.options import add_source, add_target, add_weeks, examples, say, terms_asked, weeks_of
 from psm_training.commands.registry import register_files
 from psm_training.recipes import KNOWN, RECIPES, recipe_named
 from psm_training.run import Order, run
@@ -46,6 +46,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> Any:
         use_cache=not (options.no_cache or options.report),  # kept outcomes have no data to report on
         allow_failed_validation=options.allow_failed_validation,
         weeks=weeks_of(options),
+        terms=terms_asked(options),
     )
     cards = run(space, order, settings, say)
     if options.report:

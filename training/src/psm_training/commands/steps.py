@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from psm_training.commands.options import add_source, add_weeks, examples, weeks_of
+from psm_training.commands.options import add_source, add_weeks, examples, say, terms_asked, weeks_of
 from psm_training.provenance import current_commit
 from psm_training.recipes import KNOWN, recipe_named
 from psm_training.settings import Settings
@@ -66,7 +66,8 @@ def _step(options: argparse.Namespace, settings: Settings) -> Any:
 
     space, name = Workspace(options.out), options.step
     if name == "ingest":
-        return {name: steps.ingest(space, options.source, options.data, options.lake, weeks=_asked(options))}
+        given = {"weeks": _asked(options), "terms": terms_asked(options), "say": say}
+        return {name: steps.ingest(space, options.source, options.data, options.lake, **given)}
     if name == "split":
         return {name: steps.split(space, _asked(options))}
     if name in steps.OF_DATA:

@@ -102,8 +102,14 @@ class Table:
             names = [name for week in sorted(chosen) if self.storage.exists(name := f"{WEEKS}/{week}.json")]
         else:
             names = [self.storage.name_of(info) for info in self.storage.list(WEEKS)]
-        found = [Week.from_json(self.storage.read(name)) for name in names if name.endswith(".json")]
+        found = [self._read_week(name) for name in names if name.endswith(".json")]
         return {week.week: week for week in sorted(found, key=lambda week: week.week)}
+
+    def _read_week(self, name: str) -> Week:
+        try:
+            return Week.from_json(self.storage.read(name))
+        except (ValueError, KeyError, TypeError) as err:
+            raise PipelineError(f"{self.storage.where(name)} is damaged ({err}); {REMEDY}") from err
 
     def digest(self) -> str:
         """Of the content of all weeks."""
@@ -132,7 +138,7 @@ class Table:
     def commit(self, week: Week) -> None:
         """Makes a week visible, then forgets files that neither this manifest nor the one before names."""
         name = f"{WEEKS}/{week.week}.json"
-        before = Week.from_json(self.storage.read(name)).files if self.storage.exists(name) else ()
+        before = self._read_week(name).files if self.storage.exists(name) else ()
         self.storage.write(name, week.to_json())
         named = {file.name for file in (*week.files, *before)}
         for info in self.storage.list(f"SHOP_WEEK={week.week}", recursive=True):

@@ -74,7 +74,11 @@ class Lake:
     def _owner(self) -> str | None:
         if not self.storage.exists(OWNER):
             return None
-        return str(json.loads(self.storage.read(OWNER))["source"])
+        try:
+            return str(json.loads(self.storage.read(OWNER))["source"])
+        except (ValueError, KeyError, TypeError) as err:
+            where = self.storage.where(OWNER)
+            raise PipelineError(f"{where} is damaged ({err}); remove the lake's folder and ingest again") from err
 
 
 def lake_at(where: str) -> Lake:

@@ -26,7 +26,7 @@ from psm_training.lake.held import HeldLines
 from psm_training.lake.storage import Storage
 from psm_training.sources.csv_lines import BLOCK_BYTES, Block, blocks
 from psm_training.sources.raw_files import Staged, flat
-from psm_training.terms import REFUND, Terms
+from psm_training.terms import REFUND, STRICT, Terms
 
 MAX_BAD_SHARE: Final = 0.01
 """Of a file's lines: a till that stumbles now and then, not a flood."""
@@ -76,7 +76,7 @@ class Reading:
         return sum(self.usable.partitions.values()) + len(self.bad) + sum(self.kept_apart.values())
 
 
-def read_lines(staged: Staged, folder: Path, terms: Terms = Terms()) -> Reading:  # noqa: B008  # frozen
+def read_lines(staged: Staged, folder: Path, terms: Terms = STRICT) -> Reading:
     """Read a raw file.
 
     Args:

@@ -20,7 +20,7 @@ from psm_contract.physical import LineCount
 from psm_training.errors import PipelineError
 from psm_training.lake.storage import Storage, open_storage
 from psm_training.sources.header import MOST_BYTES, header_of
-from psm_training.terms import Terms
+from psm_training.terms import STRICT, Terms
 
 PREFIX: Final = "transactions"
 PREFIXES: Final = (PREFIX, "dunnhumby")
@@ -178,7 +178,7 @@ def _check_method(name: str, member: zipfile.ZipInfo) -> None:
         )
 
 
-def stage(file: RawFile, folder: Path, terms: Terms = Terms()) -> Staged:  # noqa: B008  # frozen
+def stage(file: RawFile, folder: Path, terms: Terms = STRICT) -> Staged:
     """Put a raw file on the local disk and look at its two ends.
 
     Args:

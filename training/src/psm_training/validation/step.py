@@ -13,7 +13,7 @@ from psm_training.lake.place import Lake, lake_of, raw_weeks
 from psm_training.lake.views import has_gold, open_lake
 from psm_training.validation.verdict import Check, ValidationFailedError, failures, write_verdict
 from psm_training.windows import Windows, remembered
-from psm_training.workspace import Workspace
+from psm_training.workspace import Workspace, read_json
 
 if TYPE_CHECKING:
     from psm_training.validation.judge import Judge
@@ -51,7 +51,7 @@ class Validation:
         lake = lake_of(self._space)
         with open_lake(self._space) as database:
             judge = self._judge_of(lake.silver.weeks())
-            load_raw(database, raw_weeks(self._space))
+            load_raw(database, raw_weeks(self._space), read_json(self._space.source, "ingest").get("missing_weeks", ()))
             layers = ["raw", "silver", *(["gold"] if has_gold(database) and self._is_current(lake) else [])]
             for layer in layers:
                 if layer not in self._checks:
@@ -109,17 +109,25 @@ def _judged(judge: "Judge", database: duckdb.DuckDBPyConnection, layer: str) -> 
     return checks
 
 
-def load_raw(database: duckdb.DuckDBPyConnection, weeks: Sequence[Mapping[str, Any]]) -> None:
-    """Creates table `raw`, what the raw files of each week looked like.
+def load_raw(
+    database: duckdb.DuckDBPyConnection, weeks: Sequence[Mapping[str, Any]], missing: Sequence[int] = ()
+) -> None:
+    """Create table `raw`, what the raw files of each week looked like, and table `known_missing`.
 
     Args:
         database: An open lake.
         weeks: As the lake's manifests say.
+        missing: Weeks that are known to be missing.
     """
+    database.execute(
+        "CREATE TABLE known_missing AS SELECT unnest($weeks::BIGINT[]) AS SHOP_WEEK", {"weeks": list(missing)}
+    )
     database.execute(
         "CREATE TABLE raw (SHOP_WEEK BIGINT, files BIGINT, contents BIGINT, lines BIGINT, quarantined BIGINT, "
         "duplicates BIGINT, rows BIGINT)"
     )
+    if not weeks:
+        return
     database.executemany(
         "INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
