@@ -29,11 +29,12 @@ NAME = "transactions_200801.csv"
 
 def rows(count: int = 300, week: int = 200801, first: int = 1) -> list[dict[str, str]]:
     """Lines of one week, four to a basket."""
+    day = f"{date(2008, 2, 25) + timedelta(weeks=week - 200801):%Y%m%d}"
     return [
         dict(
             zip(
                 COLUMN_NAMES,
-                f"{week},{date(2008, 2, 25) + timedelta(weeks=week - 200801):%Y%m%d},2,9,1,{1 + number / 100},PRD{number:07d},CL{number % 9:05d},DEP00001,"
+                f"{week},{day},2,9,1,{1 + number / 100},PRD{number:07d},CL{number % 9:05d},DEP00001,"
                 f"G00001,D00001,CUST{number // 4:05d},LA,YF,{994100100000000 + (number + first) // 4},M,MM,Top Up,Mixed,"
                 f"STORE1,LS,E02".split(","),
                 strict=True,
