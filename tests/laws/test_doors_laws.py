@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,35 @@ def test_a_basket_of_features_has_one_verdict_and_one_answer(basket: dict[str, s
         assert alike(asked(INFER, json.dumps({"inputs": inputs}).encode()), wanted)
 
 
+def taken(basket: dict[str, str]) -> dict[str, Any]:
+    """What every door answers to a basket, by its name."""
+    typed = as_json(basket)
+    inputs = [tensor(name, value) for name, value in (typed or {}).items() if value is not None]
+    csv_to_json = {"content-type": "text/csv", "accept": "application/json"}
+    return {
+        "a file": by_batch(table(basket)),
+        "CSV": asked("/invocations", table(basket), **csv_to_json),
+        "JSON": asked("/predict", json.dumps(typed).encode()),
+        "tensors": asked(INFER, json.dumps({"inputs": inputs}).encode()),
+    }
+
+
+@pytest.mark.parametrize("feature", [one for one in FEATURES if one.kind == "category"], ids=lambda one: one.name)
+def test_blanks_around_a_word_mean_nothing_at_any_door(feature: Any) -> None:
+    """No door counts it as unknown, and none takes a missing word for another."""
+    basket = {name: str(value) for name, value in instance().items() if value is not None}
+    unknown = desk().unknown(feature.name)
+    for word in feature.vocabulary:
+        plain = taken({**basket, feature.name: word})
+        assert all(alike(answer, plain["JSON"]) for answer in plain.values()), plain
+        for padded in (f" {word}", f"{word}\t"):
+            assert taken({**basket, feature.name: padded}) == plain
+    left_out = taken({name: value for name, value in basket.items() if name != feature.name})
+    for word in cells.MISSING:
+        assert taken({**basket, feature.name: word}) == left_out
+    assert desk().unknown(feature.name) == unknown
+
+
 LINE = {
     "SHOP_WEEK": "200801", "SHOP_DATE": "20080226", "SHOP_WEEKDAY": "3", "SHOP_HOUR": "9", "QUANTITY": "2", "SPEND": "1.5",
     "PROD_CODE": "PRD0900001", "PROD_CODE_10": "CL00001", "PROD_CODE_20": "DEP00001", "PROD_CODE_30": "G00001",
@@ -157,7 +187,7 @@ ODD = {
     "number": NUMERALS,
     "text": [*PADDED, "MM ", "UM", "low"],
 }
-READ = {"integer": cells.integer, "number": cells.number, "text": lambda cell: cell}
+READ: dict[str, Callable[[str], Any]] = {"integer": cells.integer, "number": cells.number, "text": str}
 
 
 @st.composite

@@ -12,12 +12,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from psm_contract.physical import LineCount
 from psm_contract.schema import ALIASES, COLUMN_NAMES
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.ingest import ingest
 from psm_training.lake.place import lake_of, raw_weeks
-from psm_training.sources import raw_files
 from psm_training.sources.raw_files import discover
 from psm_training.synthetic_files import Order, synthesize
 from psm_training.terms import STRICT, Terms
@@ -250,13 +250,7 @@ def test_a_day_of_another_week_is_put_aside(tmp_path: Path) -> None:
 
 def test_a_reader_that_loses_a_line_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is counted by itself, not by what the reader returns."""
-
-    class Forgetful(raw_files.LineCount):
-        @property
-        def lines(self) -> int:
-            return super().lines + 1
-
-    monkeypatch.setattr(raw_files, "LineCount", Forgetful)
+    monkeypatch.setattr(LineCount, "lines", property(lambda count: count._ends + 1))  # as if one came more
     assert "has 301 lines after its header, and 300 of them were read" in refused(tmp_path, text(rows()))
 
 

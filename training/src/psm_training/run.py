@@ -105,8 +105,9 @@ def prepare(space: Workspace, order: Order, progress: Progress, *, ingested: boo
 def _ingest(space: Workspace, order: Order, progress: Progress) -> str:
     from psm_training import steps  # noqa: PLC0415  # as above
 
-    given = {"weeks": order.weeks, "terms": order.terms, "say": progress.say}
-    return steps.ingest(space, order.source, order.data, order.lake, **given)
+    return steps.ingest(
+        space, order.source, order.data, order.lake, weeks=order.weeks, terms=order.terms, say=progress.say
+    )
 
 
 def _validated(order: Order, progress: Progress, name: str, step: Callable[[], str]) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from psm_contract.physical import BLANK, LineCount, LineTooLongError, checked, pieces
+from psm_contract.physical import BLANK, LineCount, LineTooLongError, Stream, checked, pieces
 from psm_contract.physical import Piece as Lines
 from psm_predictor.batch.chunk import Piece, Refused, RowNumbers
 from psm_predictor.batch.errors import InputError
@@ -190,7 +190,7 @@ class _Csv:
 class _Counted:
     """A stream whose lines are counted while it is read, whatever is made of them."""
 
-    stream: IO[bytes]
+    stream: Stream
     count: LineCount
 
     def read(self, size: int, /) -> bytes:
@@ -201,7 +201,7 @@ class _Counted:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[Stream]:
     """The plain bytes; what is wrong with the file is told in our words."""
     try:
         with path.open("rb") as raw:

@@ -66,8 +66,10 @@ def _step(options: argparse.Namespace, settings: Settings) -> Any:
 
     space, name = Workspace(options.out), options.step
     if name == "ingest":
-        given = {"weeks": _asked(options), "terms": terms_asked(options), "say": say}
-        return {name: steps.ingest(space, options.source, options.data, options.lake, **given)}
+        weeks, terms = _asked(options), terms_asked(options)
+        return {
+            name: steps.ingest(space, options.source, options.data, options.lake, weeks=weeks, terms=terms, say=say)
+        }
     if name == "split":
         return {name: steps.split(space, _asked(options))}
     if name in steps.OF_DATA:
