@@ -12,6 +12,8 @@ import pytest
 import yaml
 from builders import REGISTRY, desired_model
 from crds import install_crd
+from hypothesis import HealthCheck, given, settings
+from specs import specs
 
 from psm_local.cluster import Cluster
 from psm_local.errors import LocalError
@@ -345,3 +347,15 @@ def test_children_go_with_their_model(api: Cluster) -> None:
     for name in names:
         wait(api, "delete", name)
     assert model.live() == {}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(spec=specs())
+def test_what_the_crd_admits_makes_children_that_are_admitted(api: Cluster, spec: dict[str, Any]) -> None:
+    """Any spec made from the schema: the API server takes it, and then takes every child of it."""
+    head = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "any", "namespace": NAMESPACE}}
+    server = ("apply", "--server-side", "--dry-run=server", "-f", "-")
+    api.kubectl(*server, stdin=json.dumps({**head, "spec": spec}))
+    fields = {name: value for name, value in spec.items() if name != "registry"}
+    model = desired_model(ref=ObjectRef(NAMESPACE, "any"), candidate=18, **fields)
+    api.kubectl(*server, stdin="\n".join(json.dumps(child) for child in children(model)))
