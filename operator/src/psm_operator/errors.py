@@ -2,7 +2,9 @@
 
     OperatorError
     ├── Retryable(retry_after_s)   something outside is away or slow: try again, with backoff
-    └── Stalled(reason)            a person must change something first: wait for spec or registry to change
+    │   ├── Unreachable            the other side did not answer at all: whatever else is asked of it now would wait too
+    │   └── Conflict               somebody else wrote first: read again, decide again
+    └── Stalled(reason)            a person must change something first: wait for spec, registry or cluster to change
 
 Adapters translate what their libraries raise into one of these, with ``from``; the work queue alone decides what follows.
 """
@@ -30,9 +32,22 @@ class Retryable(OperatorError):  # noqa: N818  # says what to do, which is what 
         self.retry_after_s = retry_after_s
 
 
-class Stalled(OperatorError):  # noqa: N818  # kstatus' word
-    """A state that only a change of the spec, the registry or the cluster ends."""
+class Unreachable(Retryable):
+    """No answer: refused connections, cut connections, time-outs."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+
+class Conflict(Retryable):
+    """What was to be written is not what it was when it was read."""
+
+
+class Stalled(OperatorError):  # noqa: N818  # kstatus' word
+    """A state that only a change of the spec, the registry or the cluster ends.
+
+    Attributes:
+        look_again_s: when to look whether it has ended, where no event tells; None where one does.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, look_again_s: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.look_again_s = look_again_s

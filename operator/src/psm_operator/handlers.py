@@ -92,7 +92,8 @@ def take_in(cache: WatchCache, resource: Resource, kind: str | None, manifest: M
     if kind != "DELETED":
         return cache.put(resource, manifest)
     metadata = manifest["metadata"]
-    return cache.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"])
+    version = metadata["resourceVersion"]
+    return cache.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"], version)
 
 
 def selector(resource: Resource) -> tuple[str, str, str]:

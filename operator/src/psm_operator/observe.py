@@ -13,7 +13,7 @@ from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL,
 from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.monitoring import FINALIZER, wanted_monitoring
 from psm_operator.decide.rollback import earlier_versions
-from psm_operator.decide.scene import serving_target
+from psm_operator.decide.scene import proving, serving_target
 from psm_operator.decide.verdict import metric_queries
 from psm_operator.decide.wishes import RollbackWish, rollback_wish
 from psm_operator.deps import Deps
@@ -87,7 +87,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
     evidence = deps.evidence.get(ref, Evidence())
     if isinstance(view, Snapshot):
         evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)
-    children = await deps.cluster.children(ref, uid)
+    children = await _children(ref, uid, spec, status, deps)
     serving, candidate = await asyncio.gather(
         _workload(ref, SERVING, children.get(("Deployment", ref.name)), deps),
         _workload(ref, CANDIDATE, children.get(("Deployment", candidate_name(ref))), deps),
@@ -112,6 +112,19 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
         is_guarded=is_guarded(model),
     )
     return replace(seen, artifacts=await _look_at_artifacts(seen, versions, deps))
+
+
+async def _children(
+    ref: ObjectRef, uid: str, spec: ModelSpec, status: ModelStatus, deps: Deps
+) -> Mapping[tuple[str, str], Manifest]:
+    """Every child; that a Deployment which should run is absent is not believed before a read has confirmed it."""
+    children = await deps.cluster.children(ref, uid)
+    is_serving, is_proving = serving_target(status) is not None, proving(spec, status) is not None
+    due = {ref.name: is_serving or is_proving, candidate_name(ref): is_serving and is_proving}
+    missing = [name for name, is_due in due.items() if is_due and ("Deployment", name) not in children]
+    for name in missing:
+        await deps.cluster.lookup("apps/v1", "Deployment", ObjectRef(ref.namespace, name))
+    return await deps.cluster.children(ref, uid) if missing else children
 
 
 def is_guarded(model: Manifest) -> bool:

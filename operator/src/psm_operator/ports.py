@@ -136,19 +136,38 @@ class Cluster(Protocol):
         """
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
-        """Every object of the kinds we manage that is controlled by `uid`, by (kind, name); from the watch cache."""
+        """Every child of a model (`decide.ownership`), by (kind, name); from the watch cache, which is a hint."""
 
     async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of one object, ours or not; None when it does not exist."""
+        """A fresh read of one object, ours or not, from which the cache learns; None when it does not exist."""
 
     async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
         """The last complaint of the pods of one role and version: termination message, image pull, crash loop; None if all is well."""
+
+    async def create(self, manifest: Manifest) -> Manifest | None:
+        """Make an object by server-side apply, unless one of that name exists, seen or not.
+
+        Returns:
+            What exists already, read just now, and was left alone; None when the object was made.
+
+        Raises:
+            Stalled: the API server refuses the object (`ChildRejected`), with its message.
+        """
 
     async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
         """Server-side apply, taking over conflicting fields of objects that are ours.
 
         Raises:
+            Conflict: the manifest bears a resourceVersion, and it is not the object's.
             Stalled: the API server refuses the object (`ChildRejected`), with its message.
+        """
+
+    async def remove_fields(self, manifest: Manifest, pointers: Sequence[str]) -> Manifest:
+        """Remove fields of an object, each there, by JSON pointers; fenced by the resourceVersion in `manifest`.
+
+        Raises:
+            Conflict: the resourceVersion is not the object's.
+            Stalled: the API server refuses it (`ChildRejected`), with its message.
         """
 
     async def delete(self, api_version: str, kind: str, ref: ObjectRef, uid: str) -> None:

@@ -227,6 +227,8 @@ class WorkQueue:
         except Stalled as err:
             self._failures.pop(key, None)
             log.info("stalled: %s", err, extra={"model": str(key), "reason": err.reason.value})
+            if err.look_again_s is not None:
+                self.add_after(key, err.look_again_s)
             return "stalled"
         except TimeoutError:
             self._retry(key, "PassTimeout", f"a pass took longer than {self._pass_timeout_s:g} s and was cut off", None)

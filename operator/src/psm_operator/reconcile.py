@@ -43,12 +43,12 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     deps.telemetry.noticed(seen)
     plan = decide(seen, deps.defaults)
     declared = await declare(seen, plan, deps.cluster)
-    stall = await apply_plan(seen, plan, deps.cluster)
-    await report(seen, declared, plan, stall, deps)
-    if stall is not None:
-        raise stall
+    applied = await apply_plan(seen, plan, deps.cluster)
+    await report(seen, declared, plan, applied, deps)
+    if (error := applied.error()) is not None:
+        raise error
     has_moved = declared is not seen  # another version is in play: look at once at what that brings with it
-    return Result(0.0 if has_moved else plan.requeue_after_s)
+    return Result(0.0 if has_moved or applied.is_surprised else plan.requeue_after_s)
 
 
 def is_unread(seen: Observation) -> bool:

@@ -4,12 +4,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, shortened
+from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason, shortened
 from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.api.status import ModelStatus, Phase
+from psm_operator.applied import Applied
 from psm_operator.decide.events import events, monitoring_event, release_of
 from psm_operator.deps import Deps
-from psm_operator.errors import Retryable, Stalled
+from psm_operator.errors import Retryable
 from psm_operator.observe import Ending, Unreadable, group_of
 from psm_operator.ports import Cluster
 from psm_operator.values import MonitoringView, Observation, Plan
@@ -40,14 +41,14 @@ async def _confirm(seen: Observation, cluster: Cluster) -> None:
         raise Retryable(f"{seen.ref} changed while it was looked at; looking again", retry_after_s=0)
 
 
-async def report(seen: Observation, declared: Observation, plan: Plan, stall: Stalled | None, deps: Deps) -> None:
+async def report(seen: Observation, declared: Observation, plan: Plan, applied: Applied, deps: Deps) -> None:
     """Write the status if it says anything new, record Events and metrics, and pass on the wish for an early poll.
 
     `seen` is as observed: what its status did not say yet is news. `declared` has the status as `declare` left it.
     """
-    status = plan.release if stall is None else with_stall(plan.release, seen, stall)
+    status = with_children(plan.release, seen, applied)
     await _write(declared, status, deps.cluster)
-    for event in events(seen, status, plan.actions if stall is None else ()):
+    for event in events(seen, status, tuple(applied.done)):
         await deps.cluster.record(seen.ref, seen.uid, event)
     deps.telemetry.observed(seen, replace(plan, release=status))
     if plan.refresh_registry_after_s is not None:
@@ -121,19 +122,34 @@ async def report_unreadable(seen: Unreadable, deps: Deps) -> None:
         await deps.cluster.write_status(seen.ref, status, metadata["resourceVersion"])
 
 
-def with_stall(status: ModelStatus, seen: Observation, stall: Stalled) -> ModelStatus:
-    """The status, saying also what only a person can end."""
-    before = next((c for c in seen.status.conditions if c.type is ConditionType.STALLED), None)
+def with_children(status: ModelStatus, seen: Observation, applied: Applied) -> ModelStatus:
+    """The status, naming also the children that could not be put right; what the release says of itself comes first."""
+    if (stall := applied.stall) is not None:
+        status = _with(status, seen, ConditionType.STALLED, stall.reason, str(stall))
+        said = "; ".join(filter(None, (status.message, str(stall))))
+        status = status.model_copy(update={"message": shortened(said)})
+    if applied.failed:
+        why = "; ".join(dict.fromkeys(map(str, applied.failed)))
+        status = _with(status, seen, ConditionType.RECONCILING, applied.failed[0].reason, why)
+    return status
+
+
+def _with(status: ModelStatus, seen: Observation, kind: ConditionType, reason: Reason, message: str) -> ModelStatus:
+    """A condition that is true, added, or added to one that is true already."""
+    there = next((c for c in status.conditions if c.type is kind), None)
+    if there is not None:
+        said = there.model_copy(update={"message": shortened(f"{there.message}; {message}")})
+        return status.model_copy(update={"conditions": tuple(said if c is there else c for c in status.conditions)})
+    before = next((c for c in seen.status.conditions if c.type is kind), None)
     condition = Condition(
-        type=ConditionType.STALLED,
+        type=kind,
         status=ConditionStatus.TRUE,
-        reason=stall.reason,
-        message=str(stall),
+        reason=reason,
+        message=message,
         observed_generation=seen.generation,
         last_transition_time=before.last_transition_time if before is not None else seen.now,
     )
-    others = tuple(c for c in status.conditions if c.type is not ConditionType.STALLED)
-    return status.model_copy(update={"conditions": (*others, condition), "message": condition.message})
+    return status.model_copy(update={"conditions": (*status.conditions, condition)})
 
 
 async def _write(seen: Observation, status: ModelStatus, cluster: Cluster) -> Observation:

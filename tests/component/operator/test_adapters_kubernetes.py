@@ -12,13 +12,15 @@ from timers_by_hand import HandTimer
 from psm_local.cluster import Cluster as LocalCluster
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.event_recorder import EventRecorder
-from psm_operator.adapters.kinds import MODEL
+from psm_operator.adapters.kinds import BY_KIND, MODEL
 from psm_operator.adapters.kube_api import JSON_PATCH, KubeApi
 from psm_operator.adapters.kubernetes import KubernetesCluster
 from psm_operator.adapters.memory_cluster import MemoryCluster
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.api.conditions import Reason
-from psm_operator.errors import Retryable, Stalled
+from psm_operator.api.names import STAMP
+from psm_operator.errors import Conflict, Retryable, Stalled
+from psm_operator.handlers import take_in
 from psm_operator.ports import Cluster
 from psm_operator.telemetry import PrometheusTelemetry
 from psm_operator.values import Event, Manifest, ObjectRef
@@ -277,6 +279,54 @@ async def test_objects_of_others_are_found_and_are_no_children(bench: Bench, ref
     assert await bench.port.children(ref, model["metadata"]["uid"]) == {}
 
 
+async def test_what_exists_is_not_created_over(bench: Bench, ref: ObjectRef) -> None:
+    """Seen or not: it is handed back as it is, and one that is the model's own is known from then on."""
+    model = await bench.create_model(ref)
+    assert await bench.port.create(service(ref, model, sessionAffinity="ClientIP")) is None
+    again = await bench.port.create(service(ref, model, sessionAffinity="None"))
+    assert again is not None
+    assert again["spec"]["sessionAffinity"] == "ClientIP"
+    assert set(await bench.port.children(ref, model["metadata"]["uid"])) == {("Service", ref.name)}
+    theirs = ObjectRef(ref.namespace, f"{ref.name}-theirs")
+    await bench.port.apply(service(theirs, None))
+    assert await bench.port.create(service(theirs, model)) is not None
+    assert set(await bench.port.children(ref, model["metadata"]["uid"])) == {("Service", ref.name)}
+
+
+async def test_what_was_created_is_applied_by_us(bench: Bench, ref: ObjectRef) -> None:
+    """A field left out later goes, as after any apply."""
+    model = await bench.create_model(ref)
+    await bench.port.create(service(ref, model, publishNotReadyAddresses=True))
+    live = await bench.port.apply(service(ref, model))
+    assert "publishNotReadyAddresses" not in live["spec"]
+
+
+async def test_fields_of_others_are_removed_by_name_and_fenced(bench: Bench, ref: ObjectRef) -> None:
+    """Server-side apply leaves what another manager owns; a stale look removes nothing."""
+    model = await bench.create_model(ref)
+    made = await bench.port.apply(service(ref, model))
+    both = service(ref, model, publishNotReadyAddresses=True, sessionAffinity="ClientIP")
+    theirs = await bench.port.apply(both, field_manager="somebody")
+    stale, fresh = (
+        {**made, "apiVersion": "v1", "kind": "Service", "metadata": it["metadata"]} for it in (made, theirs)
+    )
+    with pytest.raises(Conflict):
+        await bench.port.remove_fields(stale, ["/spec/publishNotReadyAddresses"])
+    live = await bench.port.remove_fields(fresh, ["/spec/publishNotReadyAddresses"])
+    assert "publishNotReadyAddresses" not in live["spec"]
+    assert live["spec"]["sessionAffinity"] == "ClientIP"
+
+
+async def test_an_orphan_with_our_marks_is_a_child(bench: Bench, ref: ObjectRef) -> None:
+    """Found by a read, however it came to be one."""
+    model = await bench.create_model(ref)
+    orphan = service(ref, None)
+    orphan["metadata"]["annotations"] = {STAMP: "abc"}
+    await bench.port.apply(orphan)
+    assert await bench.port.lookup("v1", "Service", ref) is not None
+    assert set(await bench.port.children(ref, model["metadata"]["uid"])) == {("Service", ref.name)}
+
+
 async def test_a_successor_under_the_same_name_is_not_deleted(bench: Bench, ref: ObjectRef) -> None:
     """The uid guards."""
     model = await bench.create_model(ref)
@@ -400,6 +450,25 @@ async def test_a_sweep_finds_what_the_watches_missed(cluster: LocalCluster, api:
     cluster.kubectl("delete", "service", ref.name, "-n", ref.namespace)
     await bench.cluster.sweep("mlops")
     assert await bench.port.children(ref, uid) == {}
+
+
+async def test_a_child_that_lost_the_label_is_found_again(cluster: LocalCluster, api: KubeApi, ref: ObjectRef) -> None:
+    """The watch says DELETED of it, at the resourceVersion of the edit; a read shows that it lives."""
+    bench = OnServer(api)
+    model = await bench.create_model(ref)
+    uid = model["metadata"]["uid"]
+    await bench.port.apply(service(ref, model))
+    cluster.kubectl("label", "service", ref.name, "-n", ref.namespace, "app.kubernetes.io/managed-by-")
+    edited = await OnServer(api).port.lookup("v1", "Service", ref)
+    assert edited is not None
+    take_in(bench.cache, BY_KIND["v1", "Service"], "DELETED", edited)
+    assert await bench.port.children(ref, uid) == {}
+    assert await bench.port.lookup("v1", "Service", ref) is not None
+    assert set(await bench.port.children(ref, uid)) == {("Service", ref.name)}
+    await bench.cluster.sweep(None)
+    assert await bench.port.children(ref, uid) == {}, "the list replaces the cache"
+    assert await bench.port.create(service(ref, model)) is not None
+    assert set(await bench.port.children(ref, uid)) == {("Service", ref.name)}, "and who creates finds it"
 
 
 async def test_pods_complain_through_their_labels(cluster: LocalCluster, api: KubeApi, ref: ObjectRef) -> None:

@@ -21,6 +21,7 @@ from psm_operator.api.names import API_VERSION, KIND
 from psm_operator.apply import REPLICAS_MANAGER, must_hand_over_replicas, replicas_only
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
 from psm_operator.decide.plan import actions
+from psm_operator.decide.surplus import stamp_of, surplus
 from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Action, Apply, Delete, Manifest, ObjectRef
 
@@ -106,12 +107,23 @@ class Model:
         live = self.live()
         for manifest in applies:
             there = live.get((manifest["kind"], manifest["metadata"]["name"]))
+            pointers = (
+                [place.pointer for place in surplus(manifest, there, stamp_of(manifest))] if there is not None else []
+            )
+            if there is not None and pointers:
+                self._remove(there, pointers)
+                del manifest["metadata"]["resourceVersion"]  # its controller writes at once
+                there = self.live()[manifest["kind"], manifest["metadata"]["name"]]
             if there is not None and must_hand_over_replicas(manifest, there):
                 handed = self._apply([replicas_only(there)], REPLICAS_MANAGER)
                 manifest["metadata"]["resourceVersion"] = handed["metadata"]["resourceVersion"]
         if applies:
             self._apply(applies, FIELD_MANAGER)
         return planned
+
+    def _remove(self, live: Manifest, pointers: list[str]) -> None:
+        patch = json.dumps([{"op": "remove", "path": pointer} for pointer in pointers])
+        self._api.kubectl("patch", live["kind"], live["metadata"]["name"], "-n", NAMESPACE, "--type=json", "-p", patch)
 
     def _apply(self, manifests: list[Manifest], manager: str) -> Manifest:
         argv = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-o=json", "-f", "-")
@@ -284,6 +296,35 @@ EDITS: dict[str, tuple[tuple[str, ...], str]] = {
     "the account's token": (
         ("patch", "serviceaccount", "NAME", "--type=merge", "-p", '{"automountServiceAccountToken": null}'),
         "automountServiceAccountToken is absent, want False",
+    ),
+    "the budget's other bound": (
+        ("patch", "pdb", "NAME", "--type=merge", "-p", '{"spec": {"maxUnavailable": null, "minAvailable": "100%"}}'),
+        "spec.minAvailable is 100%, want absent",
+    ),
+    "a pause": (("rollout", "pause", "deployment/NAME"), "spec.paused is True, want absent"),
+    "where pods may run": (
+        (
+            "patch",
+            "deployment",
+            "NAME",
+            "--type=merge",
+            "-p",
+            json.dumps(
+                {
+                    "spec": {
+                        "template": {
+                            "spec": {
+                                "affinity": {"podAntiAffinity": {}},
+                                "nodeSelector": {"never": "there"},
+                                "schedulerName": "theirs",
+                                "initContainers": [{"name": "wait", "image": "none"}],
+                            }
+                        }
+                    }
+                }
+            ),
+        ),
+        "spec.template.spec.affinity is present, want absent",
     ),
     "the budget": (
         ("patch", "pdb", "NAME", "--type=merge", "-p", '{"spec": {"maxUnavailable": "100%"}}'),

@@ -249,6 +249,10 @@ def live_through_everything(shop: Shop, name: str) -> None:
     shop.change(f"service/{name}", spec={"ports": [{"name": "http", "port": 8081, "targetPort": 1, "protocol": "TCP"}]})
     port = ("get", f"service/{name}", "--ignore-not-found", "-o=jsonpath={.spec.ports[0].port}")
     until(lambda: shop.kubectl(*port) == "80", "the Service to be made anew", LIMIT_S)
+    for what in ("serviceaccount", "networkpolicy", "service", "deployment", "hpa", "pdb", "ingress"):
+        shop.kubectl("label", f"{what}/{name}", "app.kubernetes.io/managed-by=somebody", "--overwrite")
+        label = ("get", f"{what}/{name}", r"-o=jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by}")
+        until(lambda label=label: shop.kubectl(*label) == "psm-operator", f"the label of the {what}", LIMIT_S)  # type: ignore[misc]
     shop.approve(name, 2)
     until(lambda: shop.serves(name, 2), "version 2 to serve", LIMIT_S)
     shop.approve(name, 2, "Rejected")

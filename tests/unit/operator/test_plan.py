@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from builders import desired_model
 
+from psm_operator.api.names import STAMP
 from psm_operator.decide.desired import children
-from psm_operator.decide.plan import STAMP, actions
+from psm_operator.decide.plan import actions
 from psm_operator.values import Action, Apply, Delete, Manifest
 
 Live = dict[tuple[str, str], Manifest]

@@ -10,6 +10,7 @@ from psm_operator.handlers import take_in
 from psm_operator.values import Manifest, ObjectRef
 
 SERVICE = CHILDREN[1]
+REF = ObjectRef("mlops", "grocery")
 OWNER = {"kind": "PriceSensitivityModel", "name": "grocery", "uid": "owner", "controller": True}
 
 
@@ -34,7 +35,7 @@ def cache() -> WatchCache:
 
 def versions(cache: WatchCache) -> dict[tuple[str, str], str]:
     """ResourceVersion of every child of our owner."""
-    return {key: live["metadata"]["resourceVersion"] for key, live in cache.owned_by("owner", "mlops").items()}
+    return {key: live["metadata"]["resourceVersion"] for key, live in cache.children_of(REF, "owner").items()}
 
 
 def test_the_newest_state_wins_whatever_the_order(cache: WatchCache) -> None:
@@ -88,7 +89,7 @@ def test_of_managed_fields_only_the_owners_of_replicas_are_kept(cache: WatchCach
     """They are most of an object's bytes."""
     cache.put(DEPLOYMENT, child(5))
     cache.put(SERVICE, child(5))
-    children = cache.owned_by("owner", "mlops")
+    children = cache.children_of(REF, "owner")
     assert children["Deployment", "grocery"]["metadata"]["managedFields"] == [
         {"manager": "psm-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
     ]
@@ -96,13 +97,30 @@ def test_of_managed_fields_only_the_owners_of_replicas_are_kept(cache: WatchCach
     assert children["Service", "grocery"]["apiVersion"] == "v1"
 
 
-def test_what_was_deleted_never_comes_back(cache: WatchCache) -> None:
+def test_a_state_older_than_the_deletion_stays_away(cache: WatchCache) -> None:
     """A list that was under way when the object went shows it once more."""
     cache.put(SERVICE, child(5))
-    assert take_in(cache, SERVICE, "DELETED", child(6))
+    assert take_in(cache, SERVICE, "DELETED", child(8))
     assert not cache.put(SERVICE, child(7))
     assert versions(cache) == {}
-    assert cache.put(SERVICE, child(8, uid="u2"))
+    assert cache.put(SERVICE, child(9, uid="u2"))
+
+
+def test_what_a_watch_by_label_called_deleted_is_taken_in_again(cache: WatchCache) -> None:
+    """The event bears the resourceVersion at which the label went; a read shows the object at that version or later."""
+    cache.put(SERVICE, child(5))
+    assert take_in(cache, SERVICE, "DELETED", child(6))
+    assert cache.put(SERVICE, child(6, spec={"a": 2}))
+    assert versions(cache) == {("Service", "grocery"): "6"}
+    assert take_in(cache, SERVICE, "DELETED", child(7)), "and when it goes for good, it goes"
+    assert versions(cache) == {}
+
+
+def test_a_late_word_that_the_label_went_does_not_hide_what_a_read_has_shown(cache: WatchCache) -> None:
+    """The read was faster than the watch."""
+    cache.put(SERVICE, child(6))
+    assert not take_in(cache, SERVICE, "DELETED", child(6))
+    assert versions(cache) == {("Service", "grocery"): "6"}
 
 
 def test_a_late_deletion_does_not_hit_the_successor(cache: WatchCache) -> None:
@@ -112,22 +130,47 @@ def test_a_late_deletion_does_not_hit_the_successor(cache: WatchCache) -> None:
     assert versions(cache) == {("Service", "grocery"): "8"}
 
 
-def test_a_sweep_drops_what_is_gone_and_keeps_what_is_newer_than_the_list(cache: WatchCache) -> None:
+def test_a_sweep_drops_what_is_gone_and_keeps_what_was_learned_since_it_began(cache: WatchCache) -> None:
     """The list is of one moment; what was applied after it is not in it."""
     cache.put(SERVICE, child(5, uid="u1", name="old"))
-    cache.put(SERVICE, child(20, uid="u2", name="new"))
     cache.put(DEPLOYMENT, child(5, uid="u3", name="other-kind"))
-    cache.put(SERVICE, child(9, uid="u4", name="listed"))
-    cache.sweep(SERVICE, {ObjectRef("mlops", "listed")}, "10", None)
+    began = cache.mark()
+    cache.put(SERVICE, child(20, uid="u2", name="new"))
+    cache.put(SERVICE, child(9, uid="u4", name="listed"), listed_since=began)
+    cache.sweep(SERVICE, {ObjectRef("mlops", "listed")}, began, None)
     assert versions(cache) == {("Deployment", "other-kind"): "5", ("Service", "listed"): "9", ("Service", "new"): "20"}
+
+
+def test_a_sweep_replaces_what_was_known_before_newer_or_not(cache: WatchCache) -> None:
+    """An API server that was restored from a backup counts from before; and what it has is not deleted."""
+    cache.put(SERVICE, child(900, name="kept"))
+    cache.put(SERVICE, child(901, uid="u2", name="newer"))
+    cache.put(SERVICE, child(902, uid="u3", name="back"))
+    cache.drop(SERVICE, "mlops", "back", "u3", "903")
+    began = cache.mark()
+    assert cache.put(SERVICE, child(5, name="kept", spec={"a": 7}), listed_since=began)
+    assert cache.put(SERVICE, child(6, uid="u3", name="back"), listed_since=began)
+    cache.sweep(SERVICE, {ObjectRef("mlops", "kept"), ObjectRef("mlops", "back")}, began, None)
+    assert versions(cache) == {("Service", "kept"): "5", ("Service", "back"): "6"}
+
+
+def test_a_list_does_not_undo_what_was_learned_while_it_was_read(cache: WatchCache) -> None:
+    """A write of ours, and a deletion that the watch told of."""
+    cache.put(SERVICE, child(5, uid="u2", name="going"))
+    began = cache.mark()
+    cache.put(SERVICE, child(9))
+    cache.drop(SERVICE, "mlops", "going", "u2", "10")
+    assert not cache.put(SERVICE, child(5), listed_since=began)
+    assert not cache.put(SERVICE, child(5, uid="u2", name="going"), listed_since=began)
+    assert versions(cache) == {("Service", "grocery"): "9"}
 
 
 def test_a_sweep_of_one_namespace_leaves_the_others_alone(cache: WatchCache) -> None:
     """Namespaces are listed one by one when the operator is confined to some."""
     cache.put(SERVICE, child(5))
-    cache.sweep(SERVICE, set(), "10", "elsewhere")
+    cache.sweep(SERVICE, set(), cache.mark(), "elsewhere")
     assert len(cache) == 1
-    cache.sweep(SERVICE, set(), "10", "mlops")
+    cache.sweep(SERVICE, set(), cache.mark(), "mlops")
     assert len(cache) == 0
 
 
@@ -138,7 +181,8 @@ def test_an_owner_that_changes_is_followed(cache: WatchCache) -> None:
     taken["metadata"]["ownerReferences"] = [{**OWNER, "uid": "another"}]
     cache.put(SERVICE, taken)
     assert versions(cache) == {}
-    assert list(cache.owned_by("another", "mlops")) == [("Service", "grocery")]
+    assert len(cache) == 1
+    assert list(cache.children_of(REF, "another")) == [("Service", "grocery")]
 
 
 def test_the_key_of_a_child_is_its_controlling_model() -> None:
@@ -147,3 +191,22 @@ def test_the_key_of_a_child_is_its_controlling_model() -> None:
     orphan["metadata"]["ownerReferences"] = [{**OWNER, "controller": False}, {**OWNER, "kind": "ReplicaSet"}]
     assert owner_of(child(1)) == ObjectRef("mlops", "grocery")
     assert owner_of(orphan) is None
+
+
+def test_an_orphan_is_found_by_its_marks(cache: WatchCache) -> None:
+    """Stamp and label of ours, and nobody who controls it; with another controller it is nobody's orphan."""
+    orphan = child(5)
+    orphan["metadata"] |= {
+        "ownerReferences": [],
+        "labels": {"retail.mlops/model": "grocery"},
+        "annotations": {"retail.mlops/applied": "abc"},
+    }
+    assert cache.put(SERVICE, orphan)
+    assert versions(cache) == {("Service", "grocery"): "5"}
+    assert owner_of(orphan) == REF
+    taken = child(6)
+    taken["metadata"] |= {**orphan["metadata"], "resourceVersion": "6"}
+    taken["metadata"]["ownerReferences"] = [{"kind": "ConfigMap", "name": "x", "uid": "y", "controller": True}]
+    cache.put(SERVICE, taken)
+    assert versions(cache) == {}
+    assert owner_of(taken) is None

@@ -24,7 +24,7 @@ POD: Final = Resource("v1", "Pod", "pods")
 EVENT: Final = Resource("events.k8s.io/v1", "Event", "events")
 
 CHILD_SELECTOR: Final = "app.kubernetes.io/managed-by=psm-operator"
-"""Label selector of every child, for lists and watches. A child whose label somebody takes away looks deleted; the next
-pass applies it again, label and all."""
+"""Label selector of every child, for lists and watches. To them a child whose label somebody takes away is deleted; the next
+pass reads it and puts the label back."""
 
 BY_KIND: Final = {(resource.api_version, resource.kind): resource for resource in (MODEL, *CHILDREN, LEASE)}

@@ -20,7 +20,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from psm_operator.adapters.resource import Resource
 from psm_operator.api.conditions import Reason
-from psm_operator.errors import Retryable, Stalled
+from psm_operator.errors import Retryable, Stalled, Unreachable
 from psm_operator.values import Manifest
 
 __all__ = [
@@ -152,9 +152,9 @@ class KubeApi:
                 async with request as response:
                     text = await response.read()
         except TimeoutError as err:
-            raise Retryable(f"the API server did not answer {what} within {timeout_s:g} s") from err
+            raise Unreachable(f"the API server did not answer {what} within {timeout_s:g} s") from err
         except (aiohttp.ClientError, OSError) as err:
-            raise Retryable(f"the API server at {host} could not be reached for {what}: {err}") from err
+            raise Unreachable(f"the API server at {host} could not be reached for {what}: {err}") from err
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return _decoded(what, text)
         raise _translated(what, response.status, response.headers, text)

@@ -5,7 +5,7 @@ namespace, when somebody needs to know why they are not ready.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -16,13 +16,16 @@ from psm_operator.adapters.pod_complaints import complaint_of
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.api.conditions import Reason
 from psm_operator.decide.difference import difference
-from psm_operator.errors import OperatorError, Retryable, Stalled
+from psm_operator.errors import Conflict, OperatorError, Retryable, Stalled
 from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
 
 log = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 100
+
+NO_VERSION: Final = "1"
+"""A resourceVersion that no object has: etcd counts from 1, which is the empty store's."""
 
 BAD: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 
@@ -46,16 +49,15 @@ class KubernetesCluster:
     async def model(self, ref: ObjectRef) -> Manifest | None:
         """The custom resource as the watch last told; read from the API server if it told nothing."""
         known = self._cache.find(MODEL, ref.namespace, ref.name)
-        return known if known is not None else await self._read_model(ref)
+        return known if known is not None else await self._read(MODEL, ref)
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
-        """Every object we know that is controlled by `uid`, from the watch cache."""
-        return self._cache.owned_by(uid, ref.namespace)
+        """Every child of a model that we know of, from the watch cache."""
+        return self._cache.children_of(ref, uid)
 
     async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
-        """A fresh read of one object, ours or not; the cache learns of a model."""
-        resource = BY_KIND[api_version, kind]
-        return await (self._read_model(ref) if resource == MODEL else self._get(resource, ref))
+        """A fresh read of one object, ours or not, from which the cache learns."""
+        return await self._read(BY_KIND[api_version, kind], ref)
 
     async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
         """The last complaint of the pods of one role and version."""
@@ -64,16 +66,37 @@ class KubernetesCluster:
         pods, _ = await self.list(POD, ref.namespace, selector)
         return complaint_of(pods)
 
+    async def create(self, manifest: Manifest) -> Manifest | None:
+        """Server-side apply at a resourceVersion that no object has: one request, which refuses what exists."""
+        metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
+        try:
+            await self.apply({**manifest, "metadata": metadata})
+        except Conflict:
+            existing = await self.lookup(manifest["apiVersion"], manifest["kind"], _ref_of(manifest))
+            if existing is not None:
+                return existing
+            await self.apply(manifest)  # gone meanwhile, or an API server that takes no version for what is absent
+        return None
+
     async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
         """Server-side apply with force: fields of ours that others took are taken back."""
-        resource = BY_KIND[manifest["apiVersion"], manifest["kind"]]
-        metadata = manifest["metadata"]
-        ref = ObjectRef(metadata["namespace"], metadata["name"])
-        query = {"fieldManager": field_manager, "force": "true"}
+        return await self._patch(manifest, manifest, APPLY_PATCH, {"fieldManager": field_manager, "force": "true"})
+
+    async def remove_fields(self, manifest: Manifest, pointers: Sequence[str]) -> Manifest:
+        """A JSON patch: server-side apply cannot take away what another manager owns."""
+        version = manifest["metadata"]["resourceVersion"]
+        patch: list[Manifest] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
+        patch += [{"op": "remove", "path": pointer} for pointer in pointers]
+        return await self._patch(manifest, patch, JSON_PATCH, {"fieldManager": FIELD_MANAGER})
+
+    async def _patch(
+        self, manifest: Manifest, body: Manifest | list[Manifest], content_type: str, query: Mapping[str, str]
+    ) -> Manifest:
+        resource, ref = BY_KIND[manifest["apiVersion"], manifest["kind"]], _ref_of(manifest)
         path = resource.path(ref.namespace, ref.name)
         self._fence()
         try:
-            live = await self._api.send("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
+            live = await self._api.send("PATCH", path, query=query, body=body, content_type=content_type)
         except Refusal as err:
             raise _refused_write(resource, ref, err) from err
         self._cache.put(resource, live)
@@ -92,6 +115,8 @@ class KubernetesCluster:
             answer = {}
         if not (answer.get("metadata") or {}).get("finalizers"):
             self._cache.drop(resource, ref.namespace, ref.name, uid)
+        else:
+            self._cache.put(resource, answer)
 
     async def write_status(self, ref: ObjectRef, status: Manifest, resource_version: str) -> Manifest | None:
         """Replace `/status` by a JSON patch that carries the resourceVersion it was decided upon."""
@@ -110,11 +135,11 @@ class KubernetesCluster:
             written = await self._api.send("PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
         except Refusal as err:
             if err.status == HTTPStatus.NOT_FOUND:
-                self._forget_model(ref, before)
+                self._forget(MODEL, ref, before)
                 return None
             if err.status == HTTPStatus.CONFLICT:
-                await self._read_model(ref)
-                raise Retryable(f"{ref} was written by somebody else meanwhile; reading it again") from err
+                await self._read(MODEL, ref)
+                raise Conflict(f"{ref} was written by somebody else meanwhile; reading it again") from err
             raise _refused_write(MODEL, ref, err) from err
         self._cache.put(MODEL, written)
         self._notice_pruned(ref, status, written)
@@ -164,7 +189,7 @@ class KubernetesCluster:
     # --- for the runtime ------------------------------------------------------------------------------------------
 
     async def sweep(self, namespace: str | None) -> frozenset[ObjectRef]:
-        """List everything anew: the cache is right again afterwards, whatever the watches missed.
+        """List everything anew, which replaces the cache: it is right again, whatever the watches missed or invented.
 
         Returns:
             Every model there is.
@@ -175,12 +200,12 @@ class KubernetesCluster:
 
     async def _sweep(self, resource: Resource, namespace: str | None, selector: str) -> frozenset[ObjectRef]:
         found: set[ObjectRef] = set()
-        version = ""
-        async for page, version in self._pages(resource, namespace, selector):  # noqa: B007  # the last one counts
+        began = self._cache.mark()
+        async for page, _ in self._pages(resource, namespace, selector):
             for manifest in page:
-                self._cache.put(resource, manifest)
-                found.add(ObjectRef(manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
-        self._cache.sweep(resource, found, version, namespace)
+                self._cache.put(resource, manifest, listed_since=began)
+                found.add(_ref_of(manifest))
+        self._cache.sweep(resource, found, began, namespace)
         return frozenset(found)
 
     async def list(self, resource: Resource, namespace: str | None, selector: str) -> tuple[list[Manifest], str]:
@@ -207,20 +232,20 @@ class KubernetesCluster:
                 return
             query["continue"] = metadata["continue"]
 
-    async def _read_model(self, ref: ObjectRef) -> Manifest | None:
+    async def _read(self, resource: Resource, ref: ObjectRef) -> Manifest | None:
         """A fresh read, from which the cache learns."""
-        before = self._cache.find(MODEL, ref.namespace, ref.name)
-        model = await self._get(MODEL, ref)
-        if model is not None:
-            self._cache.put(MODEL, model)
+        before = self._cache.find(resource, ref.namespace, ref.name)
+        live = await self._get(resource, ref)
+        if live is not None:
+            self._cache.put(resource, live)
         else:
-            self._forget_model(ref, before)
-        return model
+            self._forget(resource, ref, before)
+        return live
 
-    def _forget_model(self, ref: ObjectRef, before: Manifest | None) -> None:
-        """The API server does not know it any more; what was known `before` it was asked is gone for good."""
+    def _forget(self, resource: Resource, ref: ObjectRef, before: Manifest | None) -> None:
+        """The API server does not know it any more; what was known `before` it was asked is gone."""
         if before is not None:
-            self._cache.drop(MODEL, ref.namespace, ref.name, before["metadata"]["uid"])
+            self._cache.drop(resource, ref.namespace, ref.name, before["metadata"]["uid"])
 
     async def _get(self, resource: Resource, ref: ObjectRef) -> Manifest | None:
         try:
@@ -229,6 +254,10 @@ class KubernetesCluster:
             if err.status == HTTPStatus.NOT_FOUND:
                 return None
             raise _refused_read(resource, str(ref), err) from err
+
+
+def _ref_of(manifest: Manifest) -> ObjectRef:
+    return ObjectRef(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
 def _refused_read(resource: Resource, what: str, err: Refusal) -> Retryable:
@@ -244,4 +273,6 @@ def _refused_write(resource: Resource, ref: ObjectRef, err: Refusal) -> Operator
     message = f"{resource.kind} {ref} is refused by the API server ({err.status} {err.reason}): {err}"
     if err.status in BAD:
         return Stalled(Reason.CHILD_REJECTED, message)
+    if err.status == HTTPStatus.CONFLICT:
+        return Conflict(message)
     return Retryable(message, reason=Reason.CHILD_REJECTED)

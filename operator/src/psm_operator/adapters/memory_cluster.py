@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psm_operator.api.conditions import Reason
-from psm_operator.errors import Retryable, Stalled
+from psm_operator.decide.ownership import is_child
+from psm_operator.errors import Conflict, OperatorError, Retryable, Stalled
 from psm_operator.ports import FIELD_MANAGER
 from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
 
@@ -54,7 +55,8 @@ class MemoryCluster:
 
     Attributes:
         outcomes: model version -> what becomes of its pods at the next `settle`; READY when not listed.
-        refusals: (kind, name) -> message with which `apply` is refused, as admission would.
+        refusals: (kind, name) -> with what `create`, `apply` and `remove_fields` are refused: the error, or the message of
+            one that only a person can end, as admission would.
         events: recorded Events by their deterministic key.
         writes: one line per write that changed something, oldest first.
         before_call: called with the method's name before every port call; what it raises, the call raises.
@@ -67,7 +69,7 @@ class MemoryCluster:
         self._revision = 0
         self._created = 0
         self.outcomes: dict[int, PodOutcome] = {}
-        self.refusals: dict[tuple[str, str], str] = {}
+        self.refusals: dict[tuple[str, str], str | OperatorError] = {}
         self.events: dict[tuple[str, str], Event] = {}
         self.writes: list[str] = []
         self.before_call: Callable[[str], None] = lambda _: None
@@ -80,12 +82,12 @@ class MemoryCluster:
         return self.get(KIND, ref)
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
-        """Every object of the namespace that is controlled by `uid`."""
+        """Every child of a model, as `decide.ownership` says; here nothing is missed."""
         self.before_call("children")
         return {
             (kind, name): copy.deepcopy(live)
             for (kind, namespace, name), live in self._objects.items()
-            if namespace == ref.namespace and _controller(live) == uid
+            if namespace == ref.namespace and kind != KIND and is_child(live, ref, uid)
         }
 
     async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
@@ -110,18 +112,56 @@ class MemoryCluster:
             return None
         return PodFailure(outcome.message, is_final=outcome.is_final)
 
+    async def create(self, manifest: Manifest) -> Manifest | None:
+        """Make an object unless one of that name exists; a refusal comes before that, as admission does."""
+        self.before_call("create")
+        meta = manifest["metadata"]
+        self._refuse((manifest["kind"], meta["namespace"], meta["name"]))
+        existing = self.get(manifest["kind"], ObjectRef(meta["namespace"], meta["name"]))
+        if existing is None:
+            self._apply(manifest, FIELD_MANAGER)
+        return existing
+
+    async def remove_fields(self, manifest: Manifest, pointers: Sequence[str]) -> Manifest:
+        """Remove fields by JSON pointers."""
+        self.before_call("remove_fields")
+        meta = manifest["metadata"]
+        key = (manifest["kind"], meta["namespace"], meta["name"])
+        self._refuse(key)
+        live = self._objects.get(key)
+        if live is None or live["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            raise Conflict(f"{key[0]} {key[1]}/{key[2]} was written by somebody else meanwhile; reading it again")
+        wanted = copy.deepcopy(live)
+        for pointer in pointers:
+            *path, last = pointer.split("/")[1:]
+            place: Any = wanted
+            for name in path:
+                place = place[int(name) if isinstance(place, list) else name]
+            del place[int(last) if isinstance(place, list) else last]
+        self._replace(key, wanted)
+        self.writes.append(f"remove {key[0]}/{key[2]} {' '.join(pointers)}")
+        return copy.deepcopy(self._objects[key])
+
     async def apply(self, manifest: Manifest, *, field_manager: str = FIELD_MANAGER) -> Manifest:
         """Create, or merge over what `field_manager` applied before."""
         self.before_call("apply")
-        meta = manifest["metadata"]
-        key = (manifest["kind"], meta["namespace"], meta["name"])
+        return self._apply(manifest, field_manager)
+
+    def _refuse(self, key: Key) -> None:
         refusal = self.refusals.get((key[0], key[2]))
+        if isinstance(refusal, OperatorError):
+            raise refusal
         if refusal is not None:
             raise Stalled(Reason.CHILD_REJECTED, f"{key[0]} {key[1]}/{key[2]} is refused by the API server: {refusal}")
+
+    def _apply(self, manifest: Manifest, field_manager: str) -> Manifest:
+        meta = manifest["metadata"]
+        key = (manifest["kind"], meta["namespace"], meta["name"])
+        self._refuse(key)
         live = self._objects.get(key)
         if "resourceVersion" in meta:
             if live is None or live["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-                raise Retryable(f"{key[0]} {key[1]}/{key[2]} was written by somebody else meanwhile; reading it again")
+                raise Conflict(f"{key[0]} {key[1]}/{key[2]} was written by somebody else meanwhile; reading it again")
             kept = {name: value for name, value in meta.items() if name != "resourceVersion"}
             manifest = {**manifest, "metadata": kept}
         if live is None:

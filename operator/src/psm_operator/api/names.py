@@ -30,3 +30,6 @@ IMAGE_PATTERN: Final = (
     r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha(256|384|512):[0-9a-f]{64,128})?$"
 )
 """A container image as the kubelet takes it: registry, repository, tag, digest; the kubelet alone would tell otherwise."""
+
+STAMP: Final = f"{GROUP}/applied"
+"""Annotation of every child with the digest of the manifest that was last applied."""

@@ -1,12 +1,12 @@
 """The decision as a whole: settle the release, say what the children should be, and sum it up for people."""
 
-from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
+from psm_operator.api.status import ModelStatus, Served
 from psm_operator.api.stored import keep_unknown
 from psm_operator.decide.desired import DesiredModel, PredictorDefaults, children
 from psm_operator.decide.plan import actions
 from psm_operator.decide.release import settle
 from psm_operator.decide.rollback import Blocked, rollback_decision
-from psm_operator.decide.scene import serving_target
+from psm_operator.decide.scene import proving, serving_target
 from psm_operator.decide.sizing import held_at, size_to_start_with
 from psm_operator.decide.summary import summarise
 from psm_operator.decide.timing import refresh_registry_after_s, requeue_after_s
@@ -36,25 +36,17 @@ def desired_model(
     seen: Observation, release: ModelStatus, blocked: Blocked | None, defaults: PredictorDefaults
 ) -> DesiredModel:
     """What the children are to express."""
-    serving, proving = serving_target(release), _proving(seen, release)
+    serving, tried = serving_target(release), proving(seen.spec, release)
     return DesiredModel(
         ref=seen.ref,
         uid=seen.uid,
         spec=seen.spec,
-        serving=_serve_target(serving or proving),
-        candidate=_serve_target(proving) if serving is not None else None,
+        serving=_serve_target(serving or tried),
+        candidate=_serve_target(tried) if serving is not None else None,
         held_at=held_at(seen, release, blocked),
         replicas_hint=size_to_start_with(seen, release),
         defaults=defaults,
     )
-
-
-def _proving(seen: Observation, release: ModelStatus) -> Candidate | None:
-    """The candidate whose pod is to prove itself now: beside what serves, or in its place while nothing does."""
-    candidate = release.candidate
-    if candidate is None or candidate.stage is not Stage.VERIFYING or candidate.proving_since is None:
-        return None
-    return candidate if seen.spec.rollout.verification.enabled else None
 
 
 def _serve_target(served: Served | None) -> ServeTarget | None:

@@ -8,22 +8,23 @@ import hashlib
 from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from psm_operator.api.names import STAMP
 from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Stage
-from psm_operator.decide.plan import AUTOSCALER, STAMP
+from psm_operator.decide.plan import AUTOSCALER
 from psm_operator.decide.scene import is_rolling_back
 from psm_operator.values import Action, Apply, Event, Manifest, Observation
 
 FRESH = timedelta(minutes=10)
 
 
-def events(seen: Observation, status: ModelStatus, actions: tuple[Action, ...]) -> tuple[Event, ...]:
-    """Every Event that the status and the planned writes warrant now."""
+def events(seen: Observation, status: ModelStatus, done: tuple[Action, ...]) -> tuple[Event, ...]:
+    """Every Event that the status warrants now, and what was written to children: what changed nothing is told by none."""
     ours = (entry for entry in status.history if entry.result in KNOWN_RESULTS)
     found = [_of_history(entry, status) for entry in ours if _is_fresh(seen, entry.at)]
     for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
         found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
     found += _of_monitoring(seen, status)
-    return tuple(found + _of_repairs(seen, status, actions))
+    return tuple(found + _of_repairs(seen, status, done))
 
 
 KNOWN_RESULTS = tuple(HistoryResult)

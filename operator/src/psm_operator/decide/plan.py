@@ -1,4 +1,4 @@
-"""PURE. Which children to write and which to delete, each with the reason that people read.
+"""PURE. Which children to write and which to delete, in which order, each with the reason that people read.
 
 Every manifest is stamped with a digest of itself. A live object that contains the manifest but bears another stamp
 still has fields that we once sent and no longer want: applying again removes them.
@@ -11,11 +11,11 @@ from copy import deepcopy
 from itertools import chain
 from typing import Final
 
+from psm_operator.api.names import STAMP
+from psm_operator.decide.desired.model import ROLE_LABEL, SERVING
 from psm_operator.decide.difference import difference
+from psm_operator.decide.surplus import stamp_of, surplus
 from psm_operator.values import Action, Apply, Delete, Manifest
-
-STAMP: Final = "retail.mlops/applied"
-"""Annotation with the digest of the manifest that was last applied."""
 
 AUTOSCALER: Final = "HorizontalPodAutoscaler"
 
@@ -23,10 +23,11 @@ AUTOSCALER: Final = "HorizontalPodAutoscaler"
 def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manifest]) -> tuple[Action, ...]:
     """What turns the live children into the desired ones; nothing if they are that already.
 
-    An object on its way out is left alone: its disappearance is an event, and the next pass makes it anew.
+    An object on its way out is left alone: its disappearance is an event, and the next pass makes it anew. A serving
+    Deployment that exists comes before every other child: traffic that must leave a version waits for none of them.
 
     Args:
-        desired: manifests, in the order in which to apply them.
+        desired: manifests, in the order in which to make them.
         live: what we own, by (kind, name).
     """
     wanted = {_key(manifest) for manifest in desired}
@@ -38,7 +39,8 @@ def actions(desired: tuple[Manifest, ...], live: Mapping[tuple[str, str], Manife
     autoscalers = (manifest for manifest in desired if manifest["kind"] == AUTOSCALER and _key(manifest) in live)
     targets = (manifest["spec"]["scaleTargetRef"] for manifest in autoscalers)
     scaled = {(target["kind"], target["name"]) for target in targets}
-    writes = (_writes(manifest, live.get(_key(manifest)), scaled) for manifest in desired)
+    ordered = sorted(desired, key=lambda manifest: not (_is_serving(manifest) and _key(manifest) in live))
+    writes = (_writes(manifest, live.get(_key(manifest)), scaled) for manifest in ordered)
     # An autoscaler goes first, or it would undo the size that the Deployment is given next.
     first = tuple(action for action in deletes if action.kind == AUTOSCALER)
     last = tuple(action for action in deletes if action.kind != AUTOSCALER)
@@ -53,24 +55,41 @@ def _writes(manifest: Manifest, live: Manifest | None, scaled: set[tuple[str, st
     # from when it exists.
     if live is not None and _key(manifest) in scaled and live["spec"].get("replicas", 1) > 0:
         sent = _without_replicas(manifest)
-    reason = "absent" if live is None else difference(sent, live) or _stamp_difference(digest, live)
+    reason = "absent" if live is None else _reason(sent, digest, live)
     if reason is None:
         return ()
     made = deepcopy(sent)
     made["metadata"].setdefault("annotations", {})[STAMP] = digest
     if live is None:
         return (Apply(made, reason),)
-    if _stamp_difference(digest, live) is None and _has_taken_name(manifest, live):
+    if _stamp_difference(digest, live) is None and _must_be_remade(manifest, live):
         return _delete(live, reason), Apply(made, reason)
     made["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
     return (Apply(made, reason),)
 
 
-def _has_taken_name(manifest: Manifest, live: Manifest) -> bool:
-    """Whether somebody renumbered a port of a Service of ours: it is theirs now, and so is its name.
+def _reason(manifest: Manifest, digest: str, live: Manifest) -> str | None:
+    """Why a live child is to be written; None if it is right."""
+    extra = next((place.shown for place in surplus(manifest, live, digest)), None)
+    return extra or difference(manifest, live) or _stamp_difference(digest, live)
 
-    The API server would refuse a second port of that name, so the Service has to be made anew.
+
+def _is_serving(manifest: Manifest) -> bool:
+    if manifest["kind"] != "Deployment":
+        return False
+    role: str | None = manifest["spec"]["selector"]["matchLabels"].get(ROLE_LABEL)
+    return role == SERVING
+
+
+def _must_be_remade(manifest: Manifest, live: Manifest) -> bool:
+    """Whether somebody changed what the API server refuses beside ours, and what cannot be taken away on its own.
+
+    A renumbered port of a Service is theirs now, and so is its name; the bounds of a rolling update stay where no rolling
+    update is wanted.
     """
+    if manifest["kind"] == "Deployment":
+        strategies = (manifest["spec"]["strategy"], live["spec"].get("strategy") or {})
+        return [bool(strategy.get("rollingUpdate")) for strategy in strategies] == [False, True]
     if manifest["kind"] != "Service":
         return False
     wanted = {port["name"]: (port["port"], port["protocol"]) for port in manifest["spec"]["ports"]}
@@ -90,7 +109,7 @@ def _without_replicas(manifest: Manifest) -> Manifest:
 
 
 def _stamp_difference(digest: str, live: Manifest) -> str | None:
-    there = (live["metadata"].get("annotations") or {}).get(STAMP)
+    there = stamp_of(live)
     if there == digest:
         return None
     return f"metadata.annotations[{STAMP}] is {there or 'absent'}, want {digest}: something in it is no longer wanted"

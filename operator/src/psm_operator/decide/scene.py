@@ -1,5 +1,6 @@
 """Plain questions about an observation and a status that every rule asks: what is wanted, what should be serving."""
 
+from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
 from psm_operator.values import (
     Approval,
@@ -71,6 +72,14 @@ def serving_target(status: ModelStatus) -> Served | None:
     if status.candidate is not None and status.candidate.stage is not Stage.VERIFYING:
         return as_served(status.candidate)
     return status.current
+
+
+def proving(spec: ModelSpec, status: ModelStatus) -> Candidate | None:
+    """The candidate whose pod is to prove itself now: beside what serves, or in its place while nothing does."""
+    candidate = status.candidate
+    if candidate is None or candidate.stage is not Stage.VERIFYING or candidate.proving_since is None:
+        return None
+    return candidate if spec.rollout.verification.enabled else None
 
 
 def as_served(served: Served) -> Served:

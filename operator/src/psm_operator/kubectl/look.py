@@ -17,6 +17,7 @@ from psm_operator.api.conditions import Reason
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.decide.desired.model import MODEL_LABEL, ROLE_LABEL, VERSION_LABEL
 from psm_operator.decide.explain import explained
+from psm_operator.decide.ownership import is_child
 from psm_operator.decide.scene import package_of
 from psm_operator.deps import Deps
 from psm_operator.errors import OperatorError
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from psm_operator.kubectl.registry import RegistryLook
 
 FORBIDDEN: Final = 403
+NOT_FOUND: Final = 404
 READ_ONLY: Final = "kubectl-psm reads what the operator reads, and writes none of it"
 NO_DEFAULTS: Final = PredictorDefaults(image="")
 
@@ -82,12 +84,11 @@ class ReadCluster:
         return self._model
 
     async def children(self, ref: ObjectRef, uid: str) -> dict[tuple[str, str], Manifest]:
-        """Every object of the kinds that is controlled by `uid`."""
+        """Every child of a model that bears its label."""
         found: dict[tuple[str, str], Manifest] = {}
         for resource in self._resources:
             for item in self._list(resource, ref.namespace, f"{MODEL_LABEL}={ref.name}"):
-                owners = item["metadata"].get("ownerReferences") or []
-                if any(owner.get("controller") and owner["uid"] == uid for owner in owners):
+                if is_child(item, ref, uid):
                     found[resource.kind, item["metadata"]["name"]] = item
         return found
 
@@ -106,8 +107,22 @@ class ReadCluster:
             self.missing.append(f"{resource.plural} could not be read: {err}")
             return []
 
-    async def lookup(self, *_: Any, **__: Any) -> NoReturn:
-        """Nobody who only looks needs it."""
+    async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
+        """One object, if the person may read it."""
+        resource = next(it for it in self._resources if (it.api_version, it.kind) == (api_version, kind))
+        try:
+            return self._client.send("GET", resource.path(ref.namespace, ref.name))
+        except ApiError as err:
+            if err.status not in {FORBIDDEN, NOT_FOUND}:
+                raise
+            return None
+
+    async def create(self, *_: Any, **__: Any) -> NoReturn:
+        """Never."""
+        raise RuntimeError(READ_ONLY)
+
+    async def remove_fields(self, *_: Any, **__: Any) -> NoReturn:
+        """Never."""
         raise RuntimeError(READ_ONLY)
 
     async def apply(self, *_: Any, **__: Any) -> NoReturn:
