@@ -37,7 +37,8 @@ class Entry:
 
 def entries(log: Path) -> list[Entry]:
     """Every finished request, in the order in which they were received."""
-    found = (_entry(json.loads(line)) for line in log.read_text().splitlines() if '"ResponseComplete"' in line)
+    *whole, _ = log.read_text().split("\n")  # what follows the last line's end is being written
+    found = (_entry(json.loads(line)) for line in whole if '"ResponseComplete"' in line)
     return sorted(found, key=lambda entry: entry.received)
 
 

@@ -106,8 +106,10 @@ class Runtime:
                 await _cancel(essential | {watches})
 
     def not_ready(self) -> tuple[str, ...]:
-        """Why `/readyz` says no: a standby is ready as soon as its caches are warm."""
-        return () if self.warm.is_set() else ("caches are not warm: not everything has been listed yet",)
+        """Why `/readyz` says no: a standby is ready as soon as its caches are warm, and while every kind is watched."""
+        if not self.warm.is_set():
+            return ("caches are not warm: not everything has been listed yet",)
+        return self.parts.watchdog.unwatched()
 
     # --- starting -------------------------------------------------------------------------------------------------
 

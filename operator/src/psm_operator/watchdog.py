@@ -97,15 +97,20 @@ class Watchdog:
         """Why the process should be restarted; empty while it lives."""
         return tuple(filter(None, (self._watchers(), self._canary(), self._passes(), self._waits())))
 
+    def unwatched(self) -> tuple[str, ...]:
+        """Why a change could go unseen now: every watcher that does not run, in one sentence; empty if all run."""
+        dead = self.not_running(self._expected)
+        if not dead:
+            return ()
+        return (f"not running: {', '.join(sorted(dead))}; is the CRD installed, may the operator list and watch?",)
+
     def not_running(self, watchers: Iterable[str]) -> frozenset[str]:
         """Those of the named watcher tasks that do not run."""
         return frozenset(watchers) - frozenset(self._running())
 
     def _watchers(self) -> str | None:
-        dead = self.not_running(self._expected)
-        if not dead or self._timer.time() - self._started < self._patience.start_s:
-            return None
-        return f"not running: {', '.join(sorted(dead))}; is the CRD installed, may the operator list and watch?"
+        is_patient = self._timer.time() - self._started < self._patience.start_s
+        return None if is_patient else next(iter(self.unwatched()), None)
 
     def _canary(self) -> str | None:
         silent_s = 0.0 if self._owed_since is None else self._timer.time() - self._owed_since

@@ -50,6 +50,14 @@ def bench() -> Bench:
     return Bench()
 
 
+async def test_what_is_not_watched_is_said_at_once(bench: Bench) -> None:
+    """Readiness has no patience; liveness gives a start its time."""
+    assert bench.dog.unwatched() == ()
+    bench.running.discard(MODELS)
+    assert MODELS in bench.dog.unwatched()[0]
+    assert bench.dog.complaints() == ()
+
+
 async def test_all_is_well(bench: Bench) -> None:
     """Ten minutes of renewals that the watch shows."""
     await bench.renew_for(600, watched=True)
