@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from world import GOOD, GROUP, World
 
-from psm_contract.metadata import PREFIX
-from psm_operator.adapters.sagemaker import metrics_of
+from psm_contract.metadata import PREFIX, parse_metrics
 from psm_operator.api.conditions import Reason
 from psm_training.evaluate_live import live_document, live_properties
 from psm_training.live_predictions import Joined
@@ -25,8 +24,8 @@ def evaluate_live(world: World, version: int, right: int, *, baskets: int = 600)
     confusion = np.full((3, 3), miss) + np.eye(3) * (hit - miss)
     properties = live_properties(live_document(Joined(version, confusion, "", "", {})), URL)
     before = world.registry.package(GROUP, version).metrics
-    registered, live = metrics_of({**{PREFIX + name: text for name, text in before.items()}, **properties})
-    world.registry.update(GROUP, version, metrics=registered | live)
+    parsed = parse_metrics({**{PREFIX + name: text for name, text in before.items()}, **properties})
+    world.registry.update(GROUP, version, metrics=parsed.texts)
 
 
 async def test_a_live_accuracy_below_the_kpi_rolls_back(world: World) -> None:

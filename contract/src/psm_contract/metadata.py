@@ -4,9 +4,10 @@ SageMaker holds at most 50 pairs of strings. Metrics are decimals, so that 0.1 r
 Imports nothing heavy: the operator reads this module.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 PREFIX: Final = "psm."
@@ -53,15 +54,29 @@ METRIC_PLACES: Final = Decimal("0.000001")
 """Metrics are written with six decimals: finer than the sampling error of any test set we can hold."""
 
 
+SHARES: Final = frozenset({"accuracy", "auc", "f1", "precision", "recall"})
+"""Words in a metric's name that make it a share from 0 to 1: macro_f1, precision_min_class, weighted_recall, …"""
+
+EVALUATED: Final = frozenset({"accuracy"})
+"""What every evaluation of a classifier says; one that does not leaves it unknown, whatever training said before."""
+
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+"""A number as JSON and people write it; Python alone would also take 0_8, full-width digits and Infinity."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedMetrics:
     """The metrics of a package by bare name (accuracy, macro_f1, ...).
 
     Attributes:
-        values: The metrics, live values in place of the registered ones.
-        malformed: Full key -> value of every metric that is no finite decimal.
+        texts: Every metric as written, the newest word on each.
+        live: Names whose text is a live value.
+        values: Those texts that can be read.
+        malformed: Full key -> value of every metadata metric that cannot be read.
     """
 
+    texts: dict[str, str]
+    live: frozenset[str]
     values: dict[str, Decimal]
     malformed: dict[str, str]
 
@@ -79,37 +94,50 @@ def format_metric(value: float | Decimal) -> str:
 
 
 def parse_metric(text: str) -> Decimal | None:
-    """Reads one metric; None when the text is no finite decimal."""
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    """Returns one number; None when the text is no finite decimal in plain digits."""
+    text = text.strip(" \t\r\n")
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def parse_metrics(properties: Mapping[str, str]) -> ParsedMetrics:
-    """Reads every psm.<metric> and psm.live.<metric> of a package's customer metadata.
+def read_metric(name: str, text: str) -> Decimal | None:
+    """Returns the value of a named metric; None when the text is no number, or lies outside what the metric can be."""
+    number = parse_metric(text)
+    return None if number is None or (is_share(name) and not 0 <= number <= 1) else number
+
+
+def is_share(name: str) -> bool:
+    """Returns whether a metric is a share from 0 to 1, by the words of its name."""
+    return not SHARES.isdisjoint(re.split(r"[_.-]", name.lower()))
+
+
+def parse_metrics(properties: Mapping[str, str], evaluated: Mapping[str, str] | None = None) -> ParsedMetrics:
+    """Reads every metric of a package: psm.live.<metric> over the evaluation over psm.<metric>.
+
+    A live value that cannot be read hides nothing; where there is nothing to hide it stays text, so that whoever judges
+    it can say what was found. What an evaluation always says (`EVALUATED`) is taken from nowhere else.
 
     Args:
         properties: CustomerMetadataProperties as the registry returned them; foreign keys are ignored.
-
-    Returns:
-        The metrics by bare name; what could not be read is listed, not dropped. A malformed live value
-        does not hide the registered one.
+        evaluated: Metric name -> number as written in the evaluation JSON that the package names; None if it names none.
     """
-    values: dict[str, Decimal] = {}
-    malformed: dict[str, str] = {}
-    for prefix in (PREFIX, LIVE_PREFIX):
-        for key, text in properties.items():
-            is_live = key.startswith(LIVE_PREFIX)
-            if not key.startswith(prefix) or is_live is not (prefix == LIVE_PREFIX) or key in NOT_METRICS:
-                continue
-            number = parse_metric(text)
-            if number is None:
-                malformed[key] = text
-            else:
-                values[key.removeprefix(prefix)] = number
-    return ParsedMetrics(values=values, malformed=malformed)
+    found = {key: text for key, text in properties.items() if key.startswith(PREFIX) and key not in NOT_METRICS}
+    live = {key.removeprefix(LIVE_PREFIX): text for key, text in found.items() if key.startswith(LIVE_PREFIX)}
+    texts = {key.removeprefix(PREFIX): text for key, text in found.items() if not key.startswith(LIVE_PREFIX)}
+    if evaluated is not None:
+        texts = {name: text for name, text in texts.items() if name not in EVALUATED} | dict(evaluated)
+    live = {name: text for name, text in live.items() if read_metric(name, text) is not None or name not in texts}
+    texts |= live
+    numbers = {name: read_metric(name, text) for name, text in texts.items()}
+    return ParsedMetrics(
+        texts=texts,
+        live=frozenset(live),
+        values={name: number for name, number in numbers.items() if number is not None},
+        malformed={
+            key: text
+            for key, text in found.items()
+            if read_metric(key.removeprefix(LIVE_PREFIX if key.startswith(LIVE_PREFIX) else PREFIX), text) is None
+        },
+    )
 
 
 def check_limits(properties: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from psm_local.emulator.control import EmulatorControl
 from psm_operator.adapters.aws import AwsClients, AwsLimits
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.memory import MemoryClock, MemoryRegistry
-from psm_operator.adapters.sagemaker import SageMakerRegistry, metrics_of, model_data_url_of
+from psm_operator.adapters.sagemaker import SageMakerRegistry, model_data_url_of
 from psm_operator.api.conditions import Reason
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.ports import Registry
@@ -249,40 +249,6 @@ async def test_missing_credentials_say_which_rights_are_needed(
         await port.read_group(GROUP, NONE, 1)
     assert denied.value.reason is Reason.ACCESS_DENIED
     clients.close()
-
-
-@pytest.mark.parametrize(
-    ("properties", "evaluated", "expected", "live"),
-    [
-        ({"psm.accuracy": "0.8", "psm.live.accuracy": "0.7"}, {}, {"accuracy": "0.7"}, {"accuracy"}),
-        ({"psm.accuracy": "0.8", "psm.live.accuracy": "n/a"}, {}, {"accuracy": "0.8"}, set()),
-        ({"psm.live.latency": "12"}, {}, {"latency": "12"}, {"latency"}),
-        ({"psm.accuracy": "high"}, {}, {"accuracy": "high"}, set()),
-        ({"psm.sha256": "ab", "psm.git_sha": "cd", "owner": "pricing"}, {}, {}, set()),
-        ({"psm.accuracy": "0.8"}, {"accuracy": "0.7"}, {"accuracy": "0.7"}, set()),
-        ({"psm.live.accuracy": "0.6"}, {"accuracy": "0.7"}, {"accuracy": "0.6"}, {"accuracy"}),
-        ({"psm.live.accuracy": "n/a"}, {"accuracy": "0.7"}, {"accuracy": "0.7"}, set()),
-        ({"psm.macro_f1": "0.6"}, {"accuracy": "0.7"}, {"accuracy": "0.7", "macro_f1": "0.6"}, set()),
-    ],
-    ids=[
-        "live wins",
-        "unless it is no number",
-        "live only",
-        "text stays text",
-        "what is no metric is left out",
-        "an evaluation wins over what was registered",
-        "live wins over an evaluation",
-        "unless it is no number, there too",
-        "what an evaluation does not say stays",
-    ],
-)
-def test_metrics(
-    properties: dict[str, str], evaluated: dict[str, str], expected: dict[str, str], live: set[str]
-) -> None:
-    """psm.live.* over the evaluation JSON over psm.*."""
-    known, measured = metrics_of(properties, evaluated)
-    assert known | measured == expected
-    assert measured.keys() == live
 
 
 def test_the_newer_way_to_name_model_data_is_understood() -> None:

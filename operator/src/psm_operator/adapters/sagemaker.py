@@ -184,7 +184,7 @@ def package_of(described: Mapping[str, Any], evaluation: Evaluation) -> ModelPac
     properties: Mapping[str, str] = described.get("CustomerMetadataProperties") or {}
     containers = (described.get("InferenceSpecification") or {}).get("Containers") or [{}]
     modified = described.get("LastModifiedTime") or described.get("CreationTime") or datetime.fromtimestamp(0, UTC)
-    registered, live = metrics_of(properties, evaluation.metrics)
+    parsed = metadata.parse_metrics(properties, evaluation.metrics or None)
     return ModelPackage(
         version=int(described["ModelPackageVersion"]),
         arn=described["ModelPackageArn"],
@@ -192,10 +192,10 @@ def package_of(described: Mapping[str, Any], evaluation: Evaluation) -> ModelPac
         model_data_url=model_data_url_of(containers[0]),
         sha256=properties.get(metadata.SHA256, "").lower(),
         modified_at=modified,
-        metrics=MappingProxyType(registered | live),
+        metrics=MappingProxyType(parsed.texts),
         data_validation=validation_of(properties),
         approval_note=described.get("ApprovalDescription") or "",
-        live_metrics=frozenset(live),
+        live_metrics=parsed.live,
         evaluation_error=evaluation.error,
     )
 
@@ -210,28 +210,6 @@ def model_data_url_of(container: Mapping[str, Any]) -> str:
     """Where the archive lies: SageMaker knows an older and a newer way to say so."""
     source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
     return str(container.get("ModelDataUrl") or source.get("S3Uri") or "")
-
-
-def metrics_of(
-    properties: Mapping[str, str], evaluated: Mapping[str, str] = MappingProxyType({})
-) -> tuple[dict[str, str], dict[str, str]]:
-    """What was evaluated and what was measured live, metric name -> value as written.
-
-    The newer truth wins: `psm.live.*` over the evaluation JSON over `psm.*`. A live value that is no number hides
-    nothing; where there is nothing to hide it stays text, so that its verdict can say what was found.
-    """
-    names = [key for key in properties if key.startswith(metadata.PREFIX) and key not in metadata.NOT_METRICS]
-    registered = {key.removeprefix(metadata.PREFIX): properties[key] for key in names if not _is_live(key)}
-    known = {**registered, **evaluated}
-    live = {key.removeprefix(metadata.LIVE_PREFIX): properties[key] for key in names if _is_live(key)}
-    readable = {
-        name: text for name, text in live.items() if metadata.parse_metric(text) is not None or name not in known
-    }
-    return known, readable
-
-
-def _is_live(key: str) -> bool:
-    return key.startswith(metadata.LIVE_PREFIX)
 
 
 def validation_of(properties: Mapping[str, str]) -> DataValidation:

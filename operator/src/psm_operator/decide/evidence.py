@@ -11,7 +11,7 @@ from types import MappingProxyType
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import ModelStatus
 from psm_operator.decide.scene import serving_target
-from psm_operator.decide.verdict import Live, judge_metrics, serving_since
+from psm_operator.decide.verdict import Live, baseline_of, judge_metrics, serving_since
 from psm_operator.values import (
     Approval,
     DataValidation,
@@ -39,15 +39,14 @@ def fold_evidence(
 
     A pass resets a metric's count; an inconclusive or unreadable metric leaves it as it is.
     """
-    serving, stable = serving_target(status), status.stable
+    serving = serving_target(status)
     version = serving.version if serving is not None else None
     if before.version != version:
         before = Evidence(version=version)
     package = snapshot.packages.get(version) if version is not None else None
     if package is None:
         return before
-    against = snapshot.packages.get(stable.version) if stable is not None else None
-    verdicts = judge_metrics(analysis, package, against, Live(readings, serving_since(status)))
+    verdicts = judge_metrics(analysis, package, baseline_of(status, snapshot), Live(readings, serving_since(status)))
     is_new_poll = snapshot.number != before.poll
     fresh = tuple(verdict for verdict in verdicts if _is_fresh(before, verdict, is_new_poll=is_new_poll))
     after = _with_word(before, snapshot, package) if is_new_poll else before

@@ -18,7 +18,7 @@ from psm_operator.decide.gates import (
     package_gate,
 )
 from psm_operator.decide.scene import artifact_of, known, package_of
-from psm_operator.decide.verdict import judge_metrics
+from psm_operator.decide.verdict import baseline_of, judge_metrics
 from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome, Verdict
 
 NO_REGISTRY = "the registry was not read"
@@ -75,13 +75,12 @@ def _artifact(seen: Observation, package: ModelPackage, finding: Finding | None)
 
 def metrics(seen: Observation, version: int) -> Iterator[Step]:
     """One step per metric that the registry has."""
-    package, status = package_of(seen, version), seen.status
+    package = package_of(seen, version)
     if package is None:
         yield from _remembered_metrics(seen, version)
         return
-    stable = package_of(seen, status.stable.version) if status.stable is not None else None
     asked = {metric.name: metric for metric in seen.spec.analysis.metrics}
-    for verdict in judge_metrics(seen.spec.analysis, package, stable):
+    for verdict in judge_metrics(seen.spec.analysis, package, baseline_of(seen.status, known(seen))):
         yield _metric(seen, asked[verdict.metric], verdict)
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Candidate, ModelStatus
-from psm_operator.decide.scene import artifact_of, is_ready, package_of, serving_target
-from psm_operator.decide.verdict import is_regression, judge_metrics
+from psm_operator.decide.scene import artifact_of, is_ready, known, serving_target
+from psm_operator.decide.verdict import baseline_of, is_regression, judge_metrics
 from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome
 
 
@@ -54,8 +54,7 @@ def metrics_gate(seen: Observation, status: ModelStatus, package: ModelPackage) 
     """Every registered metric must pass its threshold and not be worse than the stable version's."""
     if seen.spec.analysis.dry_run:
         return None
-    stable = package_of(seen, status.stable.version) if status.stable is not None else None
-    verdicts = judge_metrics(seen.spec.analysis, package, stable)
+    verdicts = judge_metrics(seen.spec.analysis, package, baseline_of(status, known(seen)))
     for verdict in verdicts:
         if verdict.outcome is Outcome.FAIL:
             regressed = is_regression(seen.spec.analysis, verdict)

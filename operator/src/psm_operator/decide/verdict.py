@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from psm_contract.metadata import format_metric, parse_metric
+from psm_contract.metadata import EVALUATED, format_metric, is_share, read_metric
 from psm_operator.api.metrics import AnalysisMetric, CloudWatchMetric, MetricSource, Threshold
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import MetricValue, ModelStatus
-from psm_operator.decide.scene import package_of, serving_target
-from psm_operator.values import MetricQuery, MetricReading, ModelPackage, Observation, Outcome, Verdict
+from psm_operator.decide.scene import known, package_of, serving_target
+from psm_operator.values import MetricQuery, MetricReading, ModelPackage, Observation, Outcome, Snapshot, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,43 @@ class Live:
     since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a version must not be worse than: the stable one, by what the registry says or, once it is silent, said.
+
+    Attributes:
+        values: the metrics that can be compared with.
+    """
+
+    version: int
+    values: Mapping[str, Decimal]
+
+
+def baseline_of(status: ModelStatus, snapshot: Snapshot | None) -> Baseline | None:
+    """The stable version's metrics; None while no version is stable.
+
+    A package that was deleted, or says nothing readable any more, leaves what was judged when it became stable.
+    """
+    stable = status.stable
+    if stable is None:
+        return None
+    package = snapshot.packages.get(stable.version) if snapshot is not None else None
+    is_same = package is not None and (not stable.sha256 or package.sha256 == stable.sha256)
+    said = package.metrics if package is not None and is_same else {}
+    texts = [(metric.name, metric.value) for metric in stable.metrics] + list(said.items())
+    read = ((name, read_metric(name, text)) for name, text in texts)
+    return Baseline(stable.version, {name: value for name, value in read if value is not None})
+
+
 def judge_metrics(
-    analysis: Analysis, package: ModelPackage, stable: ModelPackage | None, live: Live | None = None
+    analysis: Analysis, package: ModelPackage, stable: Baseline | None, live: Live | None = None
 ) -> tuple[Verdict, ...]:
     """One verdict per metric of the spec, in the spec's order.
 
     Args:
         analysis: the metrics and their bounds.
         package: the version judged.
-        stable: the version it must not be worse than; None, or the same version, skips the comparison.
+        stable: what it must not be worse than; None, or the same version, skips the comparison.
         live: what is measured of `package`; None while it does not serve, and then CloudWatch metrics are left out.
     """
     against = stable if stable is not None and stable.version != package.version else None
@@ -51,8 +79,8 @@ def judge_serving(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]
     package = package_of(seen, serving.version) if serving is not None else None
     if package is None:
         return ()
-    stable = package_of(seen, status.stable.version) if status.stable is not None else None
-    return judge_metrics(seen.spec.analysis, package, stable, Live(seen.readings, serving_since(status)))
+    live = Live(seen.readings, serving_since(status))
+    return judge_metrics(seen.spec.analysis, package, baseline_of(status, known(seen)), live)
 
 
 def serving_since(status: ModelStatus) -> datetime | None:
@@ -73,38 +101,48 @@ def metric_queries(analysis: Analysis) -> frozenset[MetricQuery]:
     return frozenset(metric_query(metric.cloud_watch) for metric in analysis.metrics if metric.cloud_watch is not None)
 
 
-def _judge(
-    metric: AnalysisMetric, package: ModelPackage, stable: ModelPackage | None, live: Live | None
-) -> Verdict | None:
+def _judge(metric: AnalysisMetric, package: ModelPackage, stable: Baseline | None, live: Live | None) -> Verdict | None:
     if metric.cloud_watch is None:
         return _judge_registered(metric, package, stable)
     return None if live is None else _judge_measured(metric.name, metric.cloud_watch, metric.threshold, live)
 
 
-def _judge_registered(metric: AnalysisMetric, package: ModelPackage, stable: ModelPackage | None) -> Verdict:
+def _judge_registered(metric: AnalysisMetric, package: ModelPackage, stable: Baseline | None) -> Verdict:
     if package.evaluation_error and metric.name not in package.live_metrics:
         message = f"{metric.name} of version {package.version} could not be read: {package.evaluation_error}"
         return Verdict(metric.name, Outcome.ERROR, None, message)
     text = package.metrics.get(metric.name)
     if text is None:
-        known = ", ".join(sorted(package.metrics)) or "none"
-        message = (
-            f"version {package.version} has no metric {metric.name!r} (it has: {known}); register psm.{metric.name}"
-        )
+        has = ", ".join(sorted(package.metrics)) or "none"
+        where = "write it into the evaluation JSON, or " if metric.name in EVALUATED else ""
+        message = f"version {package.version} has no metric {metric.name!r} (it has: {has}); {where}register psm.{metric.name}"
         return Verdict(metric.name, Outcome.INCONCLUSIVE, None, message)
-    value = parse_metric(text)
+    value = read_metric(metric.name, text)
     if value is None:
-        message = (
-            f"version {package.version} says {metric.name}={text!r}, which is not a finite number; register it again"
-        )
+        kind = "a share from 0 to 1" if is_share(metric.name) else "a finite number"
+        message = f"version {package.version} says {metric.name}={text!r}, which is not {kind}; register it again"
         return Verdict(metric.name, Outcome.ERROR, None, message)
-    floor = _regression_floor(metric, stable)
-    if floor is not None and value < floor and not missed_bound(metric.threshold, value):
+    verdict = _against_threshold(metric.name, metric.threshold, value)
+    regression = _against_stable(metric, value, stable) if verdict.outcome is Outcome.PASS else None
+    return regression or verdict
+
+
+def _against_stable(metric: AnalysisMetric, value: Decimal, stable: Baseline | None) -> Verdict | None:
+    """A verdict only where there is something against the version: what cannot be compared is no pass."""
+    if metric.max_regression is None or stable is None:
+        return None
+    allowed, before = metric.max_regression.absolute, stable.values.get(metric.name)
+    if before is None:
         message = (
-            f"{metric.name} {value} is worse than stable {floor + _allowed(metric)} by more than {_allowed(metric)}"
+            f"{metric.name} {value} cannot be compared: stable version {stable.version} has none that can be read; "
+            f"register psm.live.{metric.name} for it, or pin a version"
         )
-        return Verdict(metric.name, Outcome.FAIL, value, message)
-    return _against_threshold(metric.name, metric.threshold, value)
+        return Verdict(metric.name, Outcome.INCONCLUSIVE, value, message)
+    if value >= before - allowed:
+        return None
+    return Verdict(
+        metric.name, Outcome.FAIL, value, f"{metric.name} {value} is worse than stable {before} by more than {allowed}"
+    )
 
 
 def _judge_measured(name: str, metric: CloudWatchMetric, threshold: Threshold | None, live: Live) -> Verdict:
@@ -139,20 +177,9 @@ def missed_bound(threshold: Threshold | None, value: Decimal) -> str:
     return ""
 
 
-def _regression_floor(metric: AnalysisMetric, stable: ModelPackage | None) -> Decimal | None:
-    if metric.max_regression is None or stable is None:
-        return None
-    before = parse_metric(stable.metrics.get(metric.name, ""))
-    return None if before is None else before - _allowed(metric)
-
-
-def _allowed(metric: AnalysisMetric) -> Decimal:
-    return metric.max_regression.absolute if metric.max_regression is not None else Decimal(0)
-
-
 def metric_value(package: ModelPackage, name: str) -> Decimal | None:
     """The metric as a finite decimal, or None."""
-    return parse_metric(package.metrics.get(name, ""))
+    return read_metric(name, package.metrics.get(name, ""))
 
 
 def is_regression(analysis: Analysis, verdict: Verdict) -> bool:
@@ -169,12 +196,12 @@ def is_registered(analysis: Analysis, name: str) -> bool:
 def metric_values(package: ModelPackage, verdicts: tuple[Verdict, ...]) -> tuple[MetricValue, ...]:
     """The judged metrics as status shows them; a measured value is left out, since it changes at every read."""
     return tuple(
-        MetricValue(name=v.metric, value=_shown(package.metrics.get(v.metric, "")), verdict=v.outcome.value)
+        MetricValue(name=v.metric, value=_shown(v.metric, package.metrics.get(v.metric, "")), verdict=v.outcome.value)
         for v in verdicts
     )
 
 
-def _shown(text: str) -> str:
+def _shown(name: str, text: str) -> str:
     """A value as people read it: an evaluation may write seventeen digits, of which six are enough."""
-    value = parse_metric(text)
+    value = read_metric(name, text)
     return text if value is None or len(text) <= len("0.803845") else format_metric(value)
