@@ -32,6 +32,15 @@ TO_TOPIC: Final = MappingProxyType({"cloudwatch:AlarmActions": (TOPIC,)})
 TO_SAGEMAKER: Final = MappingProxyType({"iam:PassedToService": "sagemaker.amazonaws.com"})
 IN_REGION: Final = MappingProxyType({"aws:RequestedRegion": REGION})
 
+EC2: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+NETWORK_READS: Final = (
+    "DescribeDhcpOptions", "DescribeNetworkInterfaces", "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
+)  # fmt: skip
+INTERFACE_WRITES: Final = (
+    "CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission",
+)  # fmt: skip
+"""Of jobs in a VPC, as SageMaker's developer guide lists them ("Give SageMaker AI Access to Resources in your Amazon VPC")."""
+
 Context = Mapping[str, str | tuple[str, ...]]
 Row = tuple[str, str] | tuple[str, str, Context]
 
@@ -108,6 +117,14 @@ MUST: Final[Mapping[str, tuple[Row, ...]]] = {
         ("s3:GetObject", f"{LAKE}/raw/source-files/200801.csv"),
         ("s3:PutObject", f"{LAKE}/training/3f/validate/source.json"),
         ("s3:PutObject", f"{LAKE}/feature-store/{ACCOUNT}/sagemaker/0a.parquet"),
+        ("s3:GetBucketAcl", LAKE),
+        ("s3:PutObjectAcl", f"{LAKE}/feature-store/{ACCOUNT}/sagemaker/0a.parquet"),
+        *((f"ec2:{action}", "*") for action in NETWORK_READS),
+        *(
+            ("ec2:CreateNetworkInterface", f"{EC2}:{kind}/a")
+            for kind in ("network-interface", "security-group", "subnet")
+        ),
+        *((f"ec2:{action}", f"{EC2}:network-interface/eni-1") for action in INTERFACE_WRITES),
         ("kms:CreateGrant", KEY, {"kms:GrantIsForAWSResource": "true"}),
         ("ecr:BatchGetImage", f"{ECR}/mlops/train-price-sensitivity"),
         ("ecr:BatchGetImage", f"{ECR}/mlops/api-price-sensitivity"),
@@ -124,6 +141,7 @@ MUST: Final[Mapping[str, tuple[Row, ...]]] = {
         ("ec2:DescribeVpcs", "*"),
         ("iam:GetRolePolicy", f"{ROLE}/mlops-dev-operator"),
         ("s3:GetBucketPolicy", LAKE),
+        ("s3:ListBucket", LAKE),
     ),
     "github_apply": (
         ("s3:PutObject", f"{STATE}/dev/terraform.tfstate"),
@@ -139,7 +157,7 @@ MUST: Final[Mapping[str, tuple[Row, ...]]] = {
             "iam:CreateOpenIDConnectProvider",
             f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.{REGION}.amazonaws.com/id/A",
         ),
-        ("eks:CreateCluster", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/mlops-dev"),
+        ("eks:CreateCluster", "*", IN_REGION),
         ("kms:CreateKey", "*", IN_REGION),
         ("ec2:CreateVpc", f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/*", IN_REGION),
         ("sqs:CreateQueue", QUEUE),

@@ -21,6 +21,8 @@ module "account" {
   alert_emails         = var.alert_emails
   admin_principal_arns = var.admin_principal_arns
   github_repository    = var.github_repository
+  github_ids           = var.github_ids
+  image_account_ids    = var.image_account_ids
   monthly_budget_usd   = 300
 
   node_groups = {

@@ -37,3 +37,25 @@ variable "github_repository" {
     error_message = "github_repository must be owner/name."
   }
 }
+
+variable "github_ids" {
+  description = "Numeric ids of the repository and of its owner (gh api repos/<owner>/<name>), which tokens of repositories made, renamed or transferred since mid-2026 carry; null: names alone."
+  type        = object({ owner = string, repository = string })
+  default     = null
+
+  validation {
+    condition     = var.github_ids == null ? true : alltrue([for id in values(var.github_ids) : can(regex("^[1-9][0-9]*$", id))])
+    error_message = "github_ids must be numbers, as strings: { owner = \"1234\", repository = \"5678\" }."
+  }
+}
+
+variable "image_account_ids" {
+  description = "Other accounts whose images jobs of SageMaker run, such as prod's in dev; their registries must let this account pull."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.image_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "image_account_ids must be account ids of 12 digits, as strings."
+  }
+}

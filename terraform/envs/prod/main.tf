@@ -21,7 +21,11 @@ module "account" {
   alert_emails         = var.alert_emails
   admin_principal_arns = var.admin_principal_arns
   github_repository    = var.github_repository
-  monthly_budget_usd   = 500
+  github_ids           = var.github_ids
+
+  image_reader_account_ids = var.image_reader_account_ids
+
+  monthly_budget_usd = 500
 
   node_groups = {
     api = {

@@ -19,6 +19,7 @@ module "network" {
   endpoint_az_overrides       = var.endpoint_az_overrides
   route53_endpoint            = length(var.hosted_zone_ids) > 0
   readable_bucket_arns        = var.readable_bucket_arns
+  registry_account_ids        = var.model_package_account_ids
   load_balancer_ingress_cidrs = var.load_balancer_ingress_cidrs
   flow_log_retention_days     = var.log_retention_days
   flow_log_traffic            = var.flow_log_traffic
@@ -67,6 +68,8 @@ module "iam" {
   alerts_topic_arn          = module.alerts.topic_arn
   repository_arns           = module.registry.repository_arns
   github_repository         = var.github_repository
+  github_ids                = var.github_ids
+  image_account_ids         = var.image_account_ids
   github_oidc_provider_arn  = var.github_oidc_provider_arn
   state_bucket_arn          = local.state_bucket_arn
 }
@@ -80,6 +83,8 @@ module "lake" {
 
 module "registry" {
   source = "../registry"
+
+  reader_account_ids = var.image_reader_account_ids
 }
 
 module "alerts" {

@@ -13,6 +13,11 @@ output "models_bucket" {
   value       = module.lake.models_bucket
 }
 
+output "job_security_group_id" {
+  description = "Security group of jobs in the private subnets: psm-train's --security-group."
+  value       = module.network.job_security_group_id
+}
+
 output "lake_key_arn" {
   description = "Key of lake and models: psm-train's --kms-key, without which the buckets refuse what SageMaker's jobs write."
   value       = module.lake.key_arn
@@ -44,7 +49,7 @@ output "load_balancer_security_group_id" {
 }
 
 output "private_subnet_ids" {
-  description = "Subnets of jobs, as psm-train's --subnets takes them."
+  description = "Subnets of jobs, as psm-train's --subnet takes them, one by one."
   value       = module.network.private_subnet_ids
 }
 

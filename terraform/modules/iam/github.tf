@@ -5,6 +5,13 @@ locals {
   github_issuer       = "token.actions.githubusercontent.com"
   github_provider_arn = coalesce(var.github_oidc_provider_arn, "${local.iam}:oidc-provider/${local.github_issuer}")
 
+  # A repository made, renamed or transferred since mid-2026 signs with the ids of owner and repository too, which nobody
+  # takes over with a name that became free.
+  github_names = concat([var.github_repository], [
+    for ids in var.github_ids[*] :
+    format("%s@%s/%s@%s", split("/", var.github_repository)[0], ids.owner, split("/", var.github_repository)[1], ids.repository)
+  ])
+
   github_subjects = {
     github_plan    = ["pull_request", "ref:refs/heads/${var.github_branch}"]
     github_apply   = ["environment:${var.environment}"]
@@ -24,7 +31,7 @@ locals {
           Condition = {
             StringEquals = {
               "${local.github_issuer}:aud" = "sts.amazonaws.com"
-              "${local.github_issuer}:sub" = [for subject in subjects : "repo:${var.github_repository}:${subject}"]
+              "${local.github_issuer}:sub" = flatten([for name in local.github_names : [for subject in subjects : "repo:${name}:${subject}"]])
             }
           }
         },

@@ -95,6 +95,7 @@ locals {
       "s3:GetEncryptionConfiguration",
       "s3:GetIntelligentTieringConfiguration",
       "s3:GetLifecycleConfiguration",
+      "s3:GetMetricsConfiguration",
       "s3:GetReplicationConfiguration",
       "scheduler:Get*",
       "scheduler:ListTagsForResource",
@@ -115,9 +116,21 @@ locals {
     Resource = "*" # most of them know no resources, and a plan must see that a name is not taken
   }
 
+  # whether a bucket is there is asked as HeadBucket, which is judged as a list of its objects
+  find_buckets_statement = {
+    Sid      = "SeeThatBucketsAreThere"
+    Effect   = "Allow"
+    Action   = "s3:ListBucket"
+    Resource = "arn:${local.partition}:s3:::${local.prefix}-*"
+  }
+
   github_plan_policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = concat(local.read_state_statements, local.state_key_plan_statements, [local.describe_statement])
+    Version = "2012-10-17"
+    Statement = concat(
+      local.read_state_statements,
+      local.state_key_plan_statements,
+      [local.describe_statement, local.find_buckets_statement],
+    )
   })
 
   state_key_plan_statements = [for statement in local.state_key_statements : merge(statement, { Action = ["kms:Decrypt"] })]
@@ -248,7 +261,7 @@ locals {
   ]
 
   regional_actions = [
-    "autoscaling:*ScheduledAction*", "autoscaling:*Tags",
+    "autoscaling:*ScheduledAction*", "autoscaling:PutScheduledUpdateGroupAction", "autoscaling:*Tags",
     "ec2:*Address*", "ec2:*FlowLogs", "ec2:*InternetGateway", "ec2:*LaunchTemplate*", "ec2:*NetworkAcl*", "ec2:*Route*",
     "ec2:*SecurityGroup*", "ec2:*Subnet*", "ec2:*Tags", "ec2:*Vpc*", "ec2:RunInstances",
     "kms:*Alias", "kms:CreateKey", "kms:EnableKey*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion",
@@ -256,5 +269,6 @@ locals {
     "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DeleteQueryDefinition", "logs:PutQueryDefinition", "logs:PutResourcePolicy",
     "logs:DescribeResourcePolicies",
     "cloudwatch:TagResource", "scheduler:TagResource",
+    "eks:CreateCluster", # AWS's reference knows no resource of it
   ]
 }

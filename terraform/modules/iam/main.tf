@@ -69,7 +69,9 @@ resource "aws_iam_role" "this" {
   name               = each.value
   description        = local.descriptions[each.key]
   assume_role_policy = local.trusts[each.key]
-  tags               = local.tags
+  # a workflow that waits hours for an approval asks for six (.github/workflows/model.yml); a test compares
+  max_session_duration = each.key == "github_model" ? 21600 : 3600
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "this" {

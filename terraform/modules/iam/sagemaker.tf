@@ -65,6 +65,19 @@ locals {
           Resource = [for folder in ["feature-store", "lake", "training"] : "${var.lake_bucket_arn}/${folder}/*"]
         }),
         local.write_models_statement,
+        {
+          # as AWS's policy AmazonSageMakerFeatureStoreAccess has it
+          Sid      = "FindWhoOwnsTheOfflineStore"
+          Effect   = "Allow"
+          Action   = "s3:GetBucketAcl"
+          Resource = var.lake_bucket_arn
+        },
+        {
+          Sid      = "GiveTheOfflineStoreToItsBucket"
+          Effect   = "Allow"
+          Action   = "s3:PutObjectAcl"
+          Resource = "${var.lake_bucket_arn}/feature-store/*"
+        },
         merge(local.use_key_statement, { Action = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"] }),
         {
           # volumes of jobs (--kms-key); SageMaker grants itself what it needs
@@ -75,10 +88,13 @@ locals {
           Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
         },
         {
-          Sid      = "PullImages"
-          Effect   = "Allow"
-          Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-          Resource = [for name in ["mlops/api-price-sensitivity", "mlops/train-price-sensitivity"] : var.repository_arns[name]]
+          Sid    = "PullImages"
+          Effect = "Allow"
+          Action = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+          Resource = flatten([for name in ["mlops/api-price-sensitivity", "mlops/train-price-sensitivity"] : concat(
+            [var.repository_arns[name]],
+            [for id in var.image_account_ids : "arn:${local.partition}:ecr:${local.region}:${id}:repository/${name}"],
+          )])
         },
         {
           Sid      = "LogInToTheRegistry"
@@ -105,6 +121,31 @@ locals {
       ],
       local.registry_write_statements,
       local.run_jobs_statements,
+      local.vpc_statements,
     )
   })
+
+  ec2 = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+
+  # jobs in the VPC (psm-train's --subnet): the role itself brings their network interfaces and takes them away
+  vpc_statements = [
+    {
+      Sid      = "SeeTheNetworkOfJobs"
+      Effect   = "Allow"
+      Action   = [for kind in ["DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"] : "ec2:Describe${kind}"]
+      Resource = "*" # the actions know no resources
+    },
+    {
+      Sid      = "BringInterfacesOfJobs"
+      Effect   = "Allow"
+      Action   = "ec2:CreateNetworkInterface"
+      Resource = [for kind in ["network-interface", "security-group", "subnet"] : "${local.ec2}:${kind}/*"]
+    },
+    {
+      Sid      = "LendAndRemoveInterfacesOfJobs"
+      Effect   = "Allow"
+      Action   = ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"]
+      Resource = "${local.ec2}:network-interface/*"
+    },
+  ]
 }

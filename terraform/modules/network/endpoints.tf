@@ -1,5 +1,6 @@
 # The only ways out of the private subnets. Their policies admit this account's identities only, so that stolen
-# credentials of another account cannot carry data out through them (docs/adr/0020-no-nat.md).
+# credentials of another account cannot carry data out through them (docs/adr/0020-no-nat.md), and the operator as the
+# reader of another account's registry.
 
 locals {
   endpoint_zones = {
@@ -9,7 +10,7 @@ locals {
 
   # Endpoints through which data could leave; the others only steer this account's resources.
   guarded_endpoints = setintersection(var.interface_endpoints, [
-    "ec2", "ecr.api", "ecr.dkr", "events", "kms", "logs", "monitoring", "sagemaker.api", "sqs", "sts",
+    "ec2", "ecr.api", "ecr.dkr", "logs", "monitoring", "sagemaker.api", "sagemaker.featurestore-runtime", "sns", "sqs", "sts",
   ])
 
   own_identities = {
@@ -30,10 +31,30 @@ locals {
     Resource  = "arn:${local.partition}:iam::${local.account}:role/*"
   }
 
+  # Whoever assumed a role is an identity of the role's account: the operator, where spec.registry.roleARN names one.
+  reader_arns = [for id in var.registry_account_ids : "arn:${local.partition}:iam::${id}:role/${local.prefix}-registry-reader"]
+  reads_of_others = {
+    "monitoring"    = ["cloudwatch:GetMetricData"]
+    "sagemaker.api" = ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup", "sagemaker:ListModelPackages"]
+  }
+
   endpoint_policies = {
     for service in local.guarded_endpoints : service => jsonencode({
-      Version   = "2012-10-17"
-      Statement = concat([local.own_identities], [for statement in [local.own_roles] : statement if service == "sts"])
+      Version = "2012-10-17"
+      Statement = concat(
+        [local.own_identities],
+        [for statement in [local.own_roles] : statement if service == "sts"],
+        [
+          for actions in [lookup(local.reads_of_others, service, [])] : {
+            Sid       = "ReadersOfOtherRegistries"
+            Effect    = "Allow"
+            Principal = "*"
+            Action    = actions
+            Resource  = "*"
+            Condition = { ArnEquals = { "aws:PrincipalArn" = local.reader_arns } }
+          } if length(actions) > 0 && length(local.reader_arns) > 0
+        ],
+      )
     })
   }
 
@@ -64,7 +85,7 @@ locals {
           Principal = "*"
           Action    = ["s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]
           Resource  = flatten([for arn in var.readable_bucket_arns : [arn, "${arn}/*"]])
-          Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
+          Condition = { StringEquals = { "aws:PrincipalAccount" = concat([local.account], var.registry_account_ids) } }
         }] : statement if length(var.readable_bucket_arns) > 0
       ],
     )

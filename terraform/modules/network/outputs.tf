@@ -33,6 +33,11 @@ output "endpoint_security_group_id" {
   value       = aws_security_group.endpoints.id
 }
 
+output "job_security_group_id" {
+  description = "Security group of SageMaker's jobs in the private subnets."
+  value       = aws_security_group.jobs.id
+}
+
 output "load_balancer_security_group_id" {
   description = "Security group that Ingresses name in alb.ingress.kubernetes.io/security-groups; the only one open to the Internet."
   value       = aws_security_group.load_balancer.id

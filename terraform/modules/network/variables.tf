@@ -51,11 +51,11 @@ variable "interface_endpoints" {
     "eks",
     "eks-auth",
     "elasticloadbalancing",
-    "events",
-    "kms",
     "logs",
     "monitoring",
     "sagemaker.api",
+    "sagemaker.featurestore-runtime",
+    "sns",
     "sqs",
     "sts",
   ]
@@ -162,5 +162,16 @@ variable "flow_log_traffic" {
   validation {
     condition     = contains(["ALL", "ACCEPT", "REJECT"], var.flow_log_traffic)
     error_message = "flow_log_traffic must be ALL, ACCEPT or REJECT."
+  }
+}
+
+variable "registry_account_ids" {
+  description = "Other accounts whose model registry the operator reads, as mlops-<environment>-registry-reader there."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.registry_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "registry_account_ids must be account ids of 12 digits, as strings."
   }
 }

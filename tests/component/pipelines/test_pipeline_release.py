@@ -75,7 +75,7 @@ def put_image(sandbox: Sandbox, name: str, content: str) -> None:
 
 def context(tag: str) -> dict[str, Any]:
     tools = {"grype": {"outputs": {"cmd": "grype"}}, "syft": {"outputs": {"cmd": "syft"}}}
-    return {"github": {"ref_name": tag}, "vars": {"AWS_ACCOUNT_ID": "1", "AWS_REGION": "r"}, "steps": tools}
+    return {"github": {"ref_name": tag}, "vars": {"AWS_ACCOUNT_ID_PROD": "1", "AWS_REGION": "r"}, "steps": tools}
 
 
 def test_images_and_charts_reach_the_registry_by_digest(tmp_path: Path) -> None:

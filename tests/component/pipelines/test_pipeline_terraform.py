@@ -21,7 +21,7 @@ BUCKET = "mlops-state"
 
 
 def context(**more: Any) -> dict[str, Any]:
-    return {"github": {"event_name": "push"}, "vars": {"TF_STATE_BUCKET": BUCKET}, **more}
+    return {"github": {"event_name": "push"}, "vars": {"TF_STATE_BUCKET_DEV": BUCKET}, **more}
 
 
 def test_the_account_is_checked_and_planned(registry: EmulatorControl, tmp_path: Path) -> None:

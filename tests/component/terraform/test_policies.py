@@ -14,7 +14,8 @@ from iam_policies import Decision, allowed_pairs, decide, listed, statements
 from planned_policies import Planned
 from policy_sentry.analysis.expand import expand
 from policy_sentry.querying.actions import get_action_data
-from role_rights import MUST, MUST_NOT, NEVER, request_of
+from role_rights import ACCOUNT, GROUP, MUST, MUST_NOT, NEVER, request_of
+from second_evaluator import second_opinions
 
 pytestmark = [pytest.mark.component, pytest.mark.xdist_group("terraform-policies")]
 
@@ -24,6 +25,10 @@ OPEN_RESOURCES: Final = {
     ("github_apply", "KeepKeysAndNetworkOfTheRegion"),
 }
 """Statements about every resource although their actions know some: role and Sid; why is written beside them."""
+
+
+UNKNOWN_TO_THE_REFERENCE: Final = {("sagemaker:CreateModelPackage", GROUP)}
+"""Asked of ours alone: AWS's examples of shared groups name the group, its reference names versions only."""
 
 
 def rights(planned: Mapping[str, Planned], role: str) -> dict[str, Any]:
@@ -41,6 +46,14 @@ def test_a_role_may_do_its_work(planned: Mapping[str, Planned], role: str) -> No
 def test_a_role_may_do_nothing_that_does_harm(planned: Mapping[str, Planned], role: str) -> None:
     asked = map(request_of, (*NEVER, *MUST_NOT[role]))
     assert not [asking for asking in asked if decide([rights(planned, role)], asking) is Decision.ALLOWED]
+
+
+def test_two_evaluators_agree(planned: Mapping[str, Planned]) -> None:
+    """Ours and one that shares no code with it say the same of every row of the tables."""
+    asked = [(role, request_of(row)) for role in MUST for row in (*MUST[role], *MUST_NOT[role], *NEVER)]
+    ours = [decide([rights(planned, role)], request) for role, request in asked]
+    theirs = second_opinions([(rights(planned, role), request) for role, request in asked], ACCOUNT)
+    assert [one for one in zip(asked, ours, theirs, strict=True) if one[1] is not one[2]] == []
 
 
 def test_every_role_has_its_rows(planned: Mapping[str, Planned]) -> None:

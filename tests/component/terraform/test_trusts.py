@@ -72,7 +72,12 @@ SUBJECTS: Final = {
     "github_release": {"environment:release"},
     "github_model": {"environment:dev-models"},
 }
+NAMES: Final = ("example/psm-operator", "example@1234/psm-operator@5678")
+"""As tokens name our repository: by its name, and since mid-2026 with the ids of owner and repository."""
 STRANGERS: Final = (
+    "repo:example@1234/psm-operator@5679:pull_request",
+    "repo:example@9/psm-operator@5678:environment:dev",
+    "repo:somebody@1234/psm-operator@5678:pull_request",
     "repo:example/psm-operator:ref:refs/heads/feature",
     "repo:example/psm-operator:ref:refs/tags/v1",
     "repo:example/psm-operator:environment:prod",
@@ -87,8 +92,8 @@ STRANGERS: Final = (
 def test_only_our_repository_takes_a_role_of_workflows(planned: Mapping[str, Planned], role: str) -> None:
     """And of it only the branch or the environment that the role is for."""
     trust = planned["iam"].trust(f'aws_iam_role.this["{role}"]')
-    everybody = {f"repo:example/psm-operator:{subject}" for found in SUBJECTS.values() for subject in found}
-    ours = {f"repo:example/psm-operator:{subject}" for subject in SUBJECTS[role]}
+    everybody = {f"repo:{name}:{subject}" for name in NAMES for found in SUBJECTS.values() for subject in found}
+    ours = {f"repo:{name}:{subject}" for name in NAMES for subject in SUBJECTS[role]}
     assert {subject for subject in {*everybody, *STRANGERS} if taken_by_token(trust, GITHUB, subject)} == ours
     assert not any(taken_by_token(trust, GITHUB, subject, audience="https://github.com/example") for subject in ours)
 

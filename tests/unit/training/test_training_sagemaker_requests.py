@@ -3,16 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from psm_local.emulator.shapes import faults, request_shape
 from psm_training.__main__ import main
 from psm_training.errors import PipelineError
 from psm_training.model_quality import KPIS
-from psm_training.sagemaker import deploy, requests
+from psm_training.sagemaker import deploy, limits, requests
 from psm_training.sagemaker.observed import OBJECTIVES
 from psm_training.sagemaker.order import DEFAULTS, STEPS, JobOrder
 from psm_training.sagemaker.pipeline import definition
@@ -262,6 +265,59 @@ def test_the_condition_asks_for_every_kpi() -> None:
     ]
 
 
+# --- machines ---------------------------------------------------------------------------------------------------------
+
+
+@given(
+    kind=st.sampled_from([limits.TRAINING, limits.TUNING, limits.PROCESSING, limits.TRANSFORM]),
+    instance_type=st.sampled_from(
+        [
+            "ml.m5.xlarge",
+            "ml.m5.large",
+            "ml.c5.large",
+            "ml.m7g.large",
+            "ml.c6gn.large",
+            "ml.g5.xlarge",
+            "ml.r5.2xlarge",
+            "m5.large",
+        ]
+    ),
+    instance_count=st.sampled_from([1, 1, 1, 2, 100, 101, 0]),
+    volume_gib=st.one_of(st.integers(1, 16384), st.integers(-1, 20000)),
+    max_runtime_s=st.one_of(st.integers(1, 777_600), st.integers(-1, 900_000)),
+    input_mode=st.sampled_from(["File", "File", "FastFile", "Pipe", "file"]),
+)
+def test_what_passes_the_limits_passes_the_service_model(kind: str, **machines: Any) -> None:
+    """And an ARM machine never passes, nor several machines for a job that would do its work several times."""
+    place = replace(PLAIN, **machines)
+    try:
+        limits.check(place, kind)
+    except PipelineError:
+        return
+    assert "7g" not in place.instance_type
+    assert place.instance_count == 1 or kind == limits.TRANSFORM
+    request: dict[str, Any]
+    match kind:
+        case limits.TRAINING:
+            request = requests.training_job(place, "t", {})
+            assert request["ResourceConfig"]["VolumeSizeInGB"] == place.volume_gib
+            assert request["StoppingCondition"]["MaxWaitTimeInSeconds"] >= place.max_runtime_s
+            assert request["AlgorithmSpecification"]["TrainingInputMode"] == place.input_mode
+        case limits.TUNING:
+            request = requests.tuning_job(place, "t", {})
+        case limits.TRANSFORM:
+            request = requests.transform_job(place, "t", data="s3://b/k")
+            assert request["TransformResources"]["InstanceCount"] == place.instance_count
+        case _:
+            inputs = {"data": ("s3://b/k", "/opt/ml/processing/input/data")}
+            request = {"ProcessingJobName": "t", **requests.processing_arguments(place, ["process"], inputs, {})}
+    operation = {**OPERATIONS, **JOBS}[kind.capitalize()]
+    assert list(faults(request, request_shape("sagemaker", operation))) == []
+
+
+JOBS = {"Tuning": "CreateHyperParameterTuningJob", "Transform": "CreateTransformJob"}
+
+
 # --- schedule and alarms ----------------------------------------------------------------------------------------------
 
 
@@ -308,8 +364,37 @@ def test_the_command_prints_the_definition(capsys: pytest.CaptureFixture[str]) -
         (["aws-job", "training", "t", *COMMON, "--set", "recipe"], "'recipe' is not NAME=VALUE"),
         (["aws-job", "training", "t", *COMMON, "--set", "recipe=v9"], "unknown recipe 'v9'"),
         (["aws-job", "transform", "t", *COMMON], "needs --version and --data"),
+        (["aws-job", "training", "t_1", *COMMON], "'t_1' is no name of a training job"),
+        (["aws-job", "tuning", "t" * 33, *COMMON], "32 at most"),
+        (["aws-job", "training", "t", *COMMON, "--instance-type", "ml.m5.gigantic"], "takes ml.m5.large, ml.m5.xlarge"),
+        (["aws-job", "training", "t", *COMMON, "--instance-count", "2"], "runs on one machine"),
+        (["aws-job", "training", "t", *COMMON, "--volume-gib", "0"], "1 or more"),
+        (["aws-job", "training", "t", *COMMON, "--max-runtime-s", "-1"], "1 or more"),
+        (["aws-job", "training", "t", *COMMON, "--input-mode", "Slow"], "takes Pipe, File, FastFile"),
+        (["aws-job", "training", "t", *COMMON, "--input-mode", "Pipe"], "reads files, not pipes"),
+        (["pipeline", *COMMON, "--data", "s3://x", "--volume-gib", "16385"], "1 to 16384"),
+        (["pipeline", *COMMON, "--data", "s3://x", "--max-runtime-s", "777601"], "1 to 777600"),
+        (["aws-job", "transform", "t", *COMMON, "--instance-type", "ml.c5.large"], "a transform job takes"),
     ],
-    ids=["start alone", "half a VPC", "no address", "no value", "no recipe", "no version"],
+    ids=[
+        "start alone",
+        "half a VPC",
+        "no address",
+        "no value",
+        "no recipe",
+        "no version",
+        "a name with an underscore",
+        "a long name",
+        "no type",
+        "two machines",
+        "no disk",
+        "no time",
+        "no mode",
+        "pipes",
+        "a disk beyond processing's",
+        "a time beyond processing's",
+        "a type that transform lacks",
+    ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert main(arguments) == 1

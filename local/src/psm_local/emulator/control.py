@@ -34,6 +34,15 @@ class EmulatorControl:
         operations: list[str] = json.loads(self._send("GET", "/__missing"))
         return operations
 
+    def asked(self) -> list[str]:
+        """Return services and operations that were asked for since `forget`, such as s3:GetBucketAcl."""
+        operations: list[str] = json.loads(self._send("GET", "/__asked"))
+        return operations
+
+    def forget(self) -> None:
+        """Forget what was asked for, counted and missing; the state stays."""
+        self._send("DELETE", "/__calls")
+
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self.url}{path}", data=data, method=method)  # noqa: S310  # loopback http

@@ -4,6 +4,7 @@ PUT /__faults    {"throttle_rps": 5, "error_rate": {"DescribeModelPackage": 0.5}
                   "stale_list": true, "outage": false, "refused": {"AssumeRole": "AccessDenied"},
                   "naming": "price-"}; an empty object heals everything
 GET /__calls     {"DescribeModelPackage": 12, "S3.GET": 3, …}; DELETE forgets them and what was missing
+GET /__asked     ["s3:GetBucketAcl", "sagemaker:CreateModelPackage", …]: services and operations since the calls were forgotten
 GET /__missing   operations that were asked for and that the emulator lacks
 GET /__health    204
 """
@@ -20,6 +21,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Request, Response
+
+from psm_local.emulator.asked import asked
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -56,6 +59,7 @@ class FaultyApp:
         self._faults = Faults()
         self._calls: Counter[str] = Counter()
         self._missing: set[str] = set()
+        self._asked: set[str] = set()
         self._passed: deque[float] = deque()
         self._listed: dict[tuple[str, bytes], tuple[int, list[tuple[str, str]], bytes]] = {}
 
@@ -68,6 +72,7 @@ class FaultyApp:
         if not operation:
             return self._pass_on(request)(environ, start_response)
         body = request.get_data()
+        self._note(environ, body)
         with self._lock:
             self._calls[operation] += 1
             faults = self._faults if self._faults.naming.encode() in body else Faults()
@@ -79,10 +84,16 @@ class FaultyApp:
 
     def _pass_on(self, request: Request) -> WsgiApp:
         """What is no operation by name; S3's requests are counted by method."""
+        self._note(request.environ)
         if "X-Amz-Content-Sha256" in request.headers:
             with self._lock:
                 self._calls[f"S3.{request.method}"] += 1
         return self._app
+
+    def _note(self, environ: dict[str, Any], body: bytes | None = None) -> None:
+        if (operation := asked(environ, body)) is not None:
+            with self._lock:
+                self._asked.add(operation)
 
     def _control(self, request: Request) -> Response:
         with self._lock:
@@ -94,9 +105,11 @@ class FaultyApp:
                 case "DELETE", "/__calls":
                     self._calls.clear()
                     self._missing.clear()
+                    self._asked.clear()
                     return Response(status=204)
-                case "GET", "/__missing":
-                    return Response(json.dumps(sorted(self._missing)), mimetype="application/json")
+                case "GET", "/__asked" | "/__missing" as path:
+                    found = self._asked if path == "/__asked" else self._missing
+                    return Response(json.dumps(sorted(found)), mimetype="application/json")
                 case "PUT", "/__faults":
                     return self._set_faults(request)
         return Response(f"no {request.method} {request.path}\n", status=404)

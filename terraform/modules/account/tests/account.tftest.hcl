@@ -81,6 +81,9 @@ run "wrong_values" {
     endpoint_az_overrides         = { sts = 4 }
     model_package_groups          = []
     model_package_account_ids     = ["1"]
+    image_account_ids             = ["3"]
+    image_reader_account_ids      = ["4"]
+    github_ids                    = { owner = "0", repository = "name" }
     training_schedule             = "weekly"
     etl_image                     = "image"
     off_hours                     = { time_zone = "UTC", begins = "0 20 * * *", ends = "0 8 * * *", nodes = { nobody = 0 } }
@@ -91,6 +94,7 @@ run "wrong_values" {
     var.admin_principal_arns, var.endpoint_public_access_cidrs, var.load_balancer_ingress_cidrs, var.readable_bucket_arns,
     var.endpoint_az_count, var.log_retention_days, var.flow_log_traffic, var.kubernetes_version, var.endpoint_private_access_cidrs,
     var.hosted_zone_ids, var.endpoint_az_overrides,
+    var.image_account_ids, var.image_reader_account_ids, var.github_ids,
     var.model_package_groups, var.model_package_account_ids, var.training_schedule, var.etl_image, var.off_hours,
   ]
 }

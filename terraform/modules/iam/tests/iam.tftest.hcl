@@ -32,6 +32,8 @@ variables {
     "mlops/psm-operator"            = "arn:aws:ecr:ap-southeast-1:111111111111:repository/mlops/psm-operator"
   }
   github_repository = "example/psm-operator"
+  github_ids        = { owner = "1234", repository = "5678" }
+  image_account_ids = ["333333333333"]
   state_bucket_arn  = "arn:aws:s3:::mlops-terraform-state-111111111111"
   state_key_arn     = "arn:aws:kms:ap-southeast-1:111111111111:key/00000000-0000-0000-0000-000000000002"
 }
@@ -120,6 +122,8 @@ run "wrong_values_are_refused" {
     repository_arns           = {}
     github_repository         = "example/*"
     github_branch             = "*"
+    github_ids                = { owner = "example", repository = "5678" }
+    image_account_ids         = ["3333"]
     github_oidc_provider_arn  = "arn:aws:iam::111111111111:oidc-provider/example.com"
   }
   expect_failures = [
@@ -143,6 +147,8 @@ run "wrong_values_are_refused" {
     var.repository_arns,
     var.github_repository,
     var.github_branch,
+    var.github_ids,
+    var.image_account_ids,
     var.github_oidc_provider_arn,
   ]
 }

@@ -78,8 +78,8 @@ run "by_default" {
 
   assert {
     condition = keys(aws_vpc_endpoint.interface) == [
-      "autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing", "events", "kms", "logs",
-      "monitoring", "sagemaker.api", "sqs", "sts",
+      "autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing", "logs",
+      "monitoring", "sagemaker.api", "sagemaker.featurestore-runtime", "sns", "sqs", "sts",
     ]
     error_message = "The fourteen services that nodes, pods and jobs call."
   }
@@ -147,11 +147,12 @@ run "as_an_environment_wants_it" {
 
   variables {
     endpoint_az_count           = 2
-    endpoint_az_overrides       = { sts = 3, kms = 1 }
+    endpoint_az_overrides       = { sts = 3, sqs = 1 }
     flow_log_retention_days     = 14
     flow_log_traffic            = "REJECT"
     load_balancer_ingress_cidrs = ["203.0.113.0/24", "198.51.100.0/24"]
     readable_bucket_arns        = ["arn:aws:s3:::their-models"]
+    registry_account_ids        = ["222222222222"]
     route53_endpoint            = true
   }
 
@@ -160,13 +161,13 @@ run "as_an_environment_wants_it" {
     error_message = "endpoint_az_count holds for services without a number of their own."
   }
   assert {
-    condition     = aws_vpc_endpoint.interface["sts"].tags.Zones == "ap-southeast-1a ap-southeast-1b ap-southeast-1c" && aws_vpc_endpoint.interface["kms"].tags.Zones == "ap-southeast-1a"
+    condition     = aws_vpc_endpoint.interface["sts"].tags.Zones == "ap-southeast-1a ap-southeast-1b ap-southeast-1c" && aws_vpc_endpoint.interface["sqs"].tags.Zones == "ap-southeast-1a"
     error_message = "endpoint_az_overrides holds for its services."
   }
 
   assert {
     condition = alltrue([
-      for service in ["ec2", "ecr.api", "ecr.dkr", "events", "kms", "logs", "monitoring", "sagemaker.api", "sqs", "sts"] :
+      for service in ["ec2", "ecr.api", "ecr.dkr", "logs", "monitoring", "sagemaker.api", "sagemaker.featurestore-runtime", "sns", "sqs", "sts"] :
       jsondecode(aws_vpc_endpoint.interface[service].policy).Statement[0].Condition.StringEquals["aws:PrincipalAccount"] == "123456789012"
     ])
     error_message = "Where data could leave, only this account's identities pass."

@@ -34,6 +34,7 @@ run "refuses_wrong_values_1" {
     load_balancer_target_port   = 80                                                                                   # a port of root
     flow_log_retention_days     = 31                                                                                   # CloudWatch has no such retention
     flow_log_traffic            = "DENY"                                                                               # no such traffic
+    registry_account_ids        = ["2222"]                                                                             # no account
   }
 
   expect_failures = [
@@ -46,6 +47,7 @@ run "refuses_wrong_values_1" {
     var.load_balancer_target_port,
     var.flow_log_retention_days,
     var.flow_log_traffic,
+    var.registry_account_ids,
   ]
 }
 

@@ -61,13 +61,17 @@ def _add_place(step: argparse.ArgumentParser, *, image_needed: bool) -> None:
     step.add_argument("--image", required=image_needed, default="", help="training image in the account's registry")
     step.add_argument("--prefix", required=True, help="s3:// address below which jobs write")
     step.add_argument("--instance-type", help="of the jobs (ml.m5.xlarge)")
+    step.add_argument("--instance-count", type=int, help="machines of a transform job (1)")
+    step.add_argument("--volume-gib", type=int, help="of each machine's disk (50)")
+    step.add_argument("--max-runtime-s", type=int, help="after which a job is stopped (7200)")
+    step.add_argument("--input-mode", help="File, or FastFile: training's files are streamed as they are read (File)")
     step.add_argument("--subnet", action="append", default=[], help="of the jobs' VPC; repeatable")
     step.add_argument("--security-group", action="append", default=[], help="of the jobs' VPC; repeatable")
     step.add_argument("--kms-key", help="for volumes and outputs")
 
 
 def _place(options: argparse.Namespace, settings: Settings) -> Any:
-    from psm_training.sagemaker.requests import INSTANCE_TYPE, Place  # noqa: PLC0415  # only these commands need it
+    from psm_training.sagemaker.requests import Place  # noqa: PLC0415  # only these commands need it
 
     region = options.region or settings.region
     if region is None:
@@ -76,23 +80,26 @@ def _place(options: argparse.Namespace, settings: Settings) -> Any:
         raise PipelineError(f"--prefix {options.prefix} is no s3:// address")
     if bool(options.subnet) != bool(options.security_group):
         raise PipelineError("a VPC needs both --subnet and --security-group")
+    machines = ("instance_type", "instance_count", "volume_gib", "max_runtime_s", "input_mode")
     return Place(
         role=options.role,
         image=options.image,
         prefix=options.prefix.rstrip("/"),
         region=region,
-        instance_type=options.instance_type or INSTANCE_TYPE,
         subnets=tuple(options.subnet),
         security_groups=tuple(options.security_group),
         kms_key=options.kms_key,
+        **{name: value for name in machines if (value := getattr(options, name)) is not None},
     )
 
 
 def _pipeline(options: argparse.Namespace, settings: Settings) -> Any:
-    from psm_training.sagemaker.deploy import Account, alarms, schedule  # noqa: PLC0415  # only this command needs it
+    from psm_training.sagemaker import limits  # noqa: PLC0415  # only this command needs it
+    from psm_training.sagemaker.deploy import Account, alarms, schedule  # noqa: PLC0415
     from psm_training.sagemaker.pipeline import definition  # noqa: PLC0415
 
     place = _place(options, settings)
+    limits.check(place, limits.TRAINING, limits.PROCESSING)
     document = definition(
         place,
         source=options.source,
@@ -122,10 +129,12 @@ def _pipeline(options: argparse.Namespace, settings: Settings) -> Any:
 
 
 def _job(options: argparse.Namespace, settings: Settings) -> Any:
-    from psm_training.sagemaker import requests  # noqa: PLC0415  # only this command needs it
+    from psm_training.sagemaker import limits, requests  # noqa: PLC0415  # only this command needs it
     from psm_training.sagemaker.deploy import Account  # noqa: PLC0415
 
     place = _place(options, settings)
+    limits.check(place, options.kind)
+    limits.check_name(options.name, options.kind)
     given = _settings(options.settings)
     if options.kind == "transform":
         return _transform(options, place, Account(place.region))

@@ -18,8 +18,10 @@ Json = dict[str, Any]
 INSTANCE_TYPE: Final = "ml.m5.xlarge"
 """4 vCPU, 16 GiB: a run of the real transactions takes minutes and below 4 GiB."""
 VOLUME_GIB: Final = 50
-SPOT_WAIT_S: Final = 4 * RUN_OBJECTIVE_S
-"""Run and wait for spot capacity together."""
+SPOT_WAITS: Final = 4
+"""Run and wait for spot capacity together, in longest runs."""
+FILE: Final = "File"
+"""The channel is on the volume before the container starts; FastFile streams it as it is read."""
 ENTRYPOINT: Final = ["python", "-m", "psm_training.sagemaker"]
 
 OBJECTIVE_METRIC: Final = "validation:macro_f1"
@@ -45,6 +47,10 @@ class Place:
         prefix: s3:// address below which jobs write, without a slash at its end.
         region: Of the registry that a job registers in.
         instance_type: Of every job.
+        instance_count: Of machines, which a transform job alone shares its files among.
+        volume_gib: Of each machine's disk.
+        max_runtime_s: After which a job is stopped.
+        input_mode: FILE or FastFile, of training's channels.
         subnets: With security_groups, the VPC of the jobs; empty: SageMaker's own network.
         security_groups: See subnets.
         kms_key: For volumes and outputs; None: the account's default keys.
@@ -55,6 +61,10 @@ class Place:
     prefix: str
     region: str
     instance_type: str = INSTANCE_TYPE
+    instance_count: int = 1
+    volume_gib: int = VOLUME_GIB
+    max_runtime_s: int = RUN_OBJECTIVE_S
+    input_mode: str = FILE
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     kms_key: str | None = None
@@ -76,7 +86,7 @@ class Place:
     def cluster(self) -> Json:
         """One machine: a run fits, and the outcome must not depend on how many there are."""
         volume = {"VolumeKmsKeyId": self.kms_key} if self.kms_key else {}
-        return {"InstanceType": self.instance_type, "InstanceCount": 1, "VolumeSizeInGB": VOLUME_GIB, **volume}
+        return {"InstanceType": self.instance_type, "InstanceCount": 1, "VolumeSizeInGB": self.volume_gib, **volume}
 
 
 def training_job(
@@ -149,13 +159,13 @@ def tuning_job(
 def training_arguments(place: Place, hyperparameters: Mapping[str, Any], workspace: Any) -> Json:
     """Arguments of a pipeline's training step, whose input is a workspace of earlier steps."""
     return {
-        "AlgorithmSpecification": _algorithm(place.image),
+        "AlgorithmSpecification": _algorithm(place),
         "HyperParameters": dict(hyperparameters),
         "InputDataConfig": [_channel(WORKSPACE_CHANNEL, workspace)],
         "OutputDataConfig": place.output(S3OutputPath=f"{place.prefix}/training"),
         "ResourceConfig": place.cluster(),
         "RoleArn": place.role,
-        "StoppingCondition": {"MaxRuntimeInSeconds": RUN_OBJECTIVE_S},
+        "StoppingCondition": {"MaxRuntimeInSeconds": place.max_runtime_s},
         "Environment": place.environment(),
         **place.vpc(),
     }
@@ -202,7 +212,7 @@ def processing_arguments(
                 for name, (uri, folder) in outputs.items()
             ]
         ),
-        "StoppingCondition": {"MaxRuntimeInSeconds": RUN_OBJECTIVE_S},
+        "StoppingCondition": {"MaxRuntimeInSeconds": place.max_runtime_s},
         "Environment": place.environment(),
         "RoleArn": place.role,
         **network,
@@ -258,7 +268,7 @@ def transform_job(place: Place, name: str, *, data: str) -> Json:
         ),
         "TransformResources": {
             "InstanceType": place.instance_type,
-            "InstanceCount": 1,
+            "InstanceCount": place.instance_count,
             **({"VolumeKmsKeyId": place.kms_key} if place.kms_key else {}),
         },
         "DataProcessing": {"JoinSource": "Input"},
@@ -267,22 +277,26 @@ def transform_job(place: Place, name: str, *, data: str) -> Json:
 
 def _training(place: Place, data: str | None, name: str, *, spot: bool) -> Json:
     """What a training job and the trials of a tuning job have in common."""
-    wait = {"MaxWaitTimeInSeconds": SPOT_WAIT_S} if spot else {}
+    wait = {"MaxWaitTimeInSeconds": SPOT_WAITS * place.max_runtime_s} if spot else {}
     return {
-        "AlgorithmSpecification": _algorithm(place.image),
+        "AlgorithmSpecification": _algorithm(place),
         "RoleArn": place.role,
         **({"InputDataConfig": [_channel("data", data)]} if data is not None else {}),
         "OutputDataConfig": place.output(S3OutputPath=f"{place.prefix}/training"),
         "ResourceConfig": place.cluster(),
-        "StoppingCondition": {"MaxRuntimeInSeconds": RUN_OBJECTIVE_S, **wait},
+        "StoppingCondition": {"MaxRuntimeInSeconds": place.max_runtime_s, **wait},
         "EnableManagedSpotTraining": spot,
         **({"CheckpointConfig": {"S3Uri": f"{place.prefix}/checkpoints/{name}"}} if spot else {}),
         **place.vpc(),
     }
 
 
-def _algorithm(image: str) -> Json:
-    return {"TrainingImage": image, "TrainingInputMode": "File", "MetricDefinitions": metric_definitions()}
+def _algorithm(place: Place) -> Json:
+    return {
+        "TrainingImage": place.image,
+        "TrainingInputMode": place.input_mode,
+        "MetricDefinitions": metric_definitions(),
+    }
 
 
 def _channel(name: str, uri: Any) -> Json:
