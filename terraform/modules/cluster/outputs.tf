@@ -71,8 +71,9 @@ output "controller_values" {
       enableWaf      = false
       enableWafv2    = false
 
-      enableBackendSecurityGroup = false # its rights end before security groups
-      defaultTargetType          = "ip"  # models have Services without node ports
+      enableBackendSecurityGroup = false                                 # its rights end before security groups
+      defaultTargetType          = "ip"                                  # models have Services without node ports
+      defaultSSLPolicy           = "ELBSecurityPolicy-TLS13-1-2-2021-06" # AWS's own default still speaks TLS 1.0
       defaultTags                = merge(data.aws_default_tags.current.tags, local.tags)
     }
   }

@@ -50,7 +50,12 @@ def test_a_role_may_do_nothing_that_does_harm(planned: Mapping[str, Planned], ro
 
 def test_two_evaluators_agree(planned: Mapping[str, Planned]) -> None:
     """Ours and one that shares no code with it say the same of every row of the tables."""
-    asked = [(role, request_of(row)) for role in MUST for row in (*MUST[role], *MUST_NOT[role], *NEVER)]
+    asked = [
+        (role, request_of(row))
+        for role in MUST
+        for row in (*MUST[role], *MUST_NOT[role], *NEVER)
+        if row[:2] not in UNKNOWN_TO_THE_REFERENCE
+    ]
     ours = [decide([rights(planned, role)], request) for role, request in asked]
     theirs = second_opinions([(rights(planned, role), request) for role, request in asked], ACCOUNT)
     assert [one for one in zip(asked, ours, theirs, strict=True) if one[1] is not one[2]] == []

@@ -274,8 +274,8 @@ run "roles_of_pods_are_narrow" {
     error_message = "The controllers' values fit their roles."
   }
   assert {
-    condition     = output.controller_values["aws-load-balancer-controller"].defaultTags == { Component = "cluster", Environment = "dev", Project = "PriceSensitivityMLOps" } && output.controller_values["aws-load-balancer-controller"].defaultTargetType == "ip"
-    error_message = "Load balancers are found by the tags of everything else, and call pods."
+    condition     = output.controller_values["aws-load-balancer-controller"].defaultTags == { Component = "cluster", Environment = "dev", Project = "PriceSensitivityMLOps" } && output.controller_values["aws-load-balancer-controller"].defaultTargetType == "ip" && can(regex("-TLS13-1-[23]-2021-06$", output.controller_values["aws-load-balancer-controller"].defaultSSLPolicy))
+    error_message = "Load balancers are found by the tags of everything else, call pods, and speak TLS 1.2 or newer."
   }
 }
 

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+from psm_operator.decide.desired.load_balancer import annotations
 from psm_operator.decide.desired.model import (
     HTTP_PORT,
     MODEL_LABEL,
@@ -37,7 +38,7 @@ def ingress(model: DesiredModel) -> Manifest | None:
     wanted = model.spec.networking.ingress
     if wanted is None:
         return None
-    made = manifest(model, "networking.k8s.io/v1", "Ingress", model.ref.name, annotations=wanted.annotations)
+    made = manifest(model, "networking.k8s.io/v1", "Ingress", model.ref.name, annotations=annotations(wanted))
     backend = {"service": {"name": model.ref.name, "port": {"name": "http"}}}
     path = {"path": wanted.path, "pathType": "Prefix", "backend": backend}
     made["spec"] = {"rules": [{"host": wanted.host, "http": {"paths": [path]}}]}

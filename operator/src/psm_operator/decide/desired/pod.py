@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from psm_contract import environment
+from psm_operator.decide.desired.load_balancer import pause_s
 from psm_operator.decide.desired.model import HTTP_PORT, VERSION_LABEL, DesiredModel, labels, role_selector
 from psm_operator.decide.monitoring.model import dimension
 from psm_operator.values import Manifest, ServeTarget
@@ -15,10 +16,8 @@ WORKERS: Final = "PSM_WORKERS"
 ROOT_PATH: Final = "PSM_ROOT_PATH"
 """The predictor's setting for a path prefix that requests may carry."""
 USER: Final = 10001
-GRACE_S: Final = 30
-"""SIGTERM to SIGKILL; covers the pause below and every request in flight."""
-DRAIN_S: Final = 5
-"""Pause before SIGTERM: long enough for endpoints and load balancers to notice that the pod is going."""
+END_S: Final = 25
+"""SIGTERM to SIGKILL; covers every request in flight."""
 STARTUP_S: Final = 3600
 """How long a pod may load before it is restarted: as long as `rollout.verification.timeoutSeconds` can be. Not that field
 itself, since a change of how long a proof may take must not replace the pods that serve."""
@@ -33,7 +32,7 @@ def pod_template(model: DesiredModel, target: ServeTarget, role: str) -> Manifes
         "serviceAccountName": model.ref.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_S,
+        "terminationGracePeriodSeconds": pause_s(model.spec.networking.ingress) + END_S,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -89,7 +88,7 @@ def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
         "readinessProbe": _probe("/readyz", period_s=5, timeout_s=3, failures=3),
         # Slow under load is not dead: a full minute of silence before a restart.
         "livenessProbe": _probe("/healthz", period_s=10, timeout_s=5, failures=6),
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_S}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": pause_s(model.spec.networking.ingress)}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # a volume of the pod's own
     }
