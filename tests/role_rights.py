@@ -20,7 +20,8 @@ OTHER_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-
 SAGEMAKER: Final = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
 GROUP: Final = f"{SAGEMAKER}:model-package-group/price-sensitivity"
 PACKAGE: Final = f"{SAGEMAKER}:model-package/price-sensitivity/17"
-UPPER_CASE_GROUP: Final = f"{SAGEMAKER}:model-package/weekly-uk/3"
+UPPER_CASE_GROUP: Final = f"{SAGEMAKER}:model-package/Weekly-UK/3"
+LOWERED_GROUP: Final = f"{SAGEMAKER}:model-package/weekly-uk/3"
 ALARM: Final = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:mlops-dev-mlops-uk-grocery-0a1b2c3d-errors"
 PROD_ALARM: Final = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:mlops-prod-mlops-uk-grocery-0a1b2c3d-errors"
 DASHBOARD: Final = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/mlops-dev-mlops-uk-grocery-0a1b2c3d"
@@ -49,6 +50,7 @@ REGISTRY_READS: Final[tuple[Row, ...]] = (
     ("sagemaker:DescribeModelPackageGroup", GROUP),
     ("sagemaker:DescribeModelPackage", PACKAGE),
     ("sagemaker:DescribeModelPackage", UPPER_CASE_GROUP),
+    ("sagemaker:DescribeModelPackage", LOWERED_GROUP),
 )
 REGISTRY_WRITES: Final[tuple[Row, ...]] = (
     ("sagemaker:CreateModelPackageGroup", GROUP),

@@ -22,8 +22,11 @@ locals {
     { for name in ["external-dns"] : name => local.external_dns_configuration if length(var.hosted_zone_ids) > 0 },
   )
 
-  # Without application signals, which are priced by request.
+  # Without application signals, which are priced by request, and which the add-on switches on by itself since version 5:
+  # for every workload, until it is told not to.
   cloudwatch_configuration = jsonencode({
+    applicationSignals = { enabled = false }
+    manager            = { applicationSignals = { autoMonitor = { monitorAllServices = false } } }
     agent = {
       config = {
         logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } }

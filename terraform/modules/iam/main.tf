@@ -18,8 +18,10 @@ locals {
   logs       = "arn:${local.partition}:logs:${local.region}:${local.account}"
 
   groups = [for name in var.model_package_groups : "${local.sagemaker}:model-package-group/${name}"]
-  # SageMaker writes the group's name in lower case in the ARN of a version
-  packages = [for name in var.model_package_groups : "${local.sagemaker}:model-package/${lower(name)}/*"]
+  # reports differ on whether SageMaker writes the group's name as it is or in lower case in the ARN of a version
+  packages = flatten([
+    for name in var.model_package_groups : [for spelt in distinct([name, lower(name)]) : "${local.sagemaker}:model-package/${spelt}/*"]
+  ])
   # psm-train register puts everything of a group below its name
   models = [for name in var.model_package_groups : "${var.models_bucket_arn}/${name}/*"]
 

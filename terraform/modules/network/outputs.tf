@@ -16,6 +16,14 @@ output "availability_zones" {
 output "private_subnet_ids" {
   description = "Subnets of nodes, pods and jobs, one per zone."
   value       = [for zone in local.zones : aws_subnet.private[zone].id]
+
+  # a node that starts before them does not join, and one that ends after them cannot say so
+  depends_on = [
+    aws_route_table_association.private,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+    aws_vpc_security_group_ingress_rule.endpoints_https,
+  ]
 }
 
 output "public_subnet_ids" {

@@ -36,6 +36,8 @@ NAMED_BY_OTHERS = {
     "aws_s3_bucket_metric": "AWS's name for the whole bucket",
 }
 """Types whose name attribute is not a name of ours, and why."""
+WAYS_OUT = {"aws_route_table_association.private", "aws_vpc_endpoint.interface", "aws_vpc_endpoint.s3"}
+"""What nodes need to join, and to go in order."""
 OPEN = {"0.0.0.0/0", "::/0"}
 DOOR = "module.account.module.network.aws_vpc_security_group_ingress_rule.load_balancer_https"
 NOT_OURS = re.compile(
@@ -136,3 +138,13 @@ def test_every_type_of_resource_says_which_proof_it_has(environment: str, plans:
     kinds = {resource["type"] for resource in resources(plans[environment])}
     assert kinds - set(listed) == set()
     assert len(listed) == len(set(listed))
+
+
+def test_nodes_come_after_the_endpoints_and_go_before_them(environment: str, plans: dict[str, Plan]) -> None:
+    """Whatever is put into the private subnets waits for the ways out of them; Terraform destroys in the reverse order."""
+    account = plans[environment]["configuration"]["root_module"]["module_calls"]["account"]["module"]["module_calls"]
+    output = account["network"]["module"]["outputs"]["private_subnet_ids"]
+    assert set(output["depends_on"]) >= WAYS_OUT
+    assert (
+        account["cluster"]["expressions"]["private_subnet_ids"]["references"][0] == "module.network.private_subnet_ids"
+    )

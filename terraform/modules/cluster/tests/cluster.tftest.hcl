@@ -158,6 +158,10 @@ run "by_default" {
   }
 
   assert {
+    condition     = !jsondecode(aws_eks_addon.this["amazon-cloudwatch-observability"].configuration_values).applicationSignals.enabled && !jsondecode(aws_eks_addon.this["amazon-cloudwatch-observability"].configuration_values).manager.applicationSignals.autoMonitor.monitorAllServices
+    error_message = "Application signals, which the add-on switches on by itself, are off: they are paid by request."
+  }
+  assert {
     condition = jsondecode(aws_eks_addon.this["amazon-cloudwatch-observability"].configuration_values).agent.config == {
       logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } }
     }
