@@ -19,6 +19,7 @@ import pytest
 from api_actions import actions_of
 from iam_policies import Decision, Policy, Request, decide, listed, statements
 from planned_policies import planned_by
+from role_rights import LAKE
 from role_rights import REGION as PLANNED_REGION
 from terraform_plans import ROOT, TREE
 
@@ -195,11 +196,16 @@ def test_workflows_may_call_what_terraform_calls(life: Life, terraform: Terrafor
         assert {action: call for action, call in needed.items() if not may_somewhere(policy, action)} == {}, role
 
 
+OF_OBJECTS = {"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}
+"""Asked of the state's objects only: Terraform's own buckets are all that it touches, never what is in them."""
+
+
 def may_somewhere(policy: Policy, action: str) -> bool:
-    """Tell whether a policy allows an action on some resource that a statement of it names, in the environment's region."""
+    """Tell whether a policy allows an action in the environment's region: on its buckets, or on what a statement names."""
     context = {"aws:RequestedRegion": PLANNED_REGION}
+    is_of_buckets = action.startswith("s3:") and action not in OF_OBJECTS
     for statement in statements(policy):
-        for resource in listed(statement["Resource"]):
+        for resource in (LAKE,) if is_of_buckets else listed(statement["Resource"]):
             for service in listed(
                 statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService", "")
             ):

@@ -70,7 +70,9 @@ def _train(place: Place) -> Json:
         "steps": "train,evaluate",  # so that the training job's own metrics are filled in
     }
     uri, _ = _workspace_of("Features")
-    return {"Name": "Train", "Type": "Training", "Arguments": training_arguments(place, hyperparameters, uri)}
+    checkpoints = _join("/", f"{place.prefix}/checkpoints", {"Get": "Execution.PipelineExecutionId"})
+    arguments = training_arguments(place, hyperparameters, uri, checkpoints)
+    return {"Name": "Train", "Type": "Training", "Arguments": arguments}
 
 
 def _evaluate(place: Place) -> Json:

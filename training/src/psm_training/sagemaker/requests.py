@@ -156,8 +156,15 @@ def tuning_job(
     }
 
 
-def training_arguments(place: Place, hyperparameters: Mapping[str, Any], workspace: Any) -> Json:
-    """Arguments of a pipeline's training step, whose input is a workspace of earlier steps."""
+def training_arguments(place: Place, hyperparameters: Mapping[str, Any], workspace: Any, checkpoints: Any) -> Json:
+    """Arguments of a pipeline's training step, on spare capacity, whose input is a workspace of earlier steps.
+
+    Args:
+        place: Where.
+        hyperparameters: See `order.DEFAULTS`; values may be functions of the pipeline.
+        workspace: s3:// address of what the steps before left.
+        checkpoints: s3:// address of this execution alone, from which a machine goes on when another was taken away.
+    """
     return {
         "AlgorithmSpecification": _algorithm(place),
         "HyperParameters": dict(hyperparameters),
@@ -165,7 +172,12 @@ def training_arguments(place: Place, hyperparameters: Mapping[str, Any], workspa
         "OutputDataConfig": place.output(S3OutputPath=f"{place.prefix}/training"),
         "ResourceConfig": place.cluster(),
         "RoleArn": place.role,
-        "StoppingCondition": {"MaxRuntimeInSeconds": place.max_runtime_s},
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": place.max_runtime_s,
+            "MaxWaitTimeInSeconds": SPOT_WAITS * place.max_runtime_s,
+        },
+        "EnableManagedSpotTraining": True,
+        "CheckpointConfig": {"S3Uri": checkpoints},
         "Environment": place.environment(),
         **place.vpc(),
     }

@@ -6,8 +6,6 @@ from typing import Final
 
 from psm_cloud.cost.bill import HOURS, Facts, Line
 
-FREE_TRANSFER_GB: Final = Decimal(100)
-"""A month of each account, to the internet."""
 KIB_PER_GB: Final = Decimal(1024 * 1024)
 LCU_GB_PER_HOUR: Final = Decimal(1)
 LCU_NEW_CONNECTIONS: Final = Decimal(25)
@@ -43,8 +41,8 @@ def capacity_units(facts: Facts) -> Decimal:
 def _transfer(facts: Facts) -> Iterator[Line]:
     usage = facts.usage
     out = usage.requests * usage["response_kib"] / KIB_PER_GB
-    beyond = max(Decimal(0), out - FREE_TRANSFER_GB)
-    yield facts.line("network", "bytes to the internet beyond 100 GB", "", beyond, "transfer.out_gb")
+    # the 100 GB that an account has free may be somebody else's: no free tier is deducted anywhere
+    yield facts.line("network", "bytes to the internet", "", out, "transfer.out_gb")
     yield facts.line("network", "bytes between zones, both ways", "", usage["zone_gb"] * 2, "transfer.zone_gb")
     if not facts.plan.of("aws_nat_gateway"):
         yield facts.line("network", "interface endpoints, data", "", usage["endpoint_gb"], "endpoint.gb")

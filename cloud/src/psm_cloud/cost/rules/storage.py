@@ -53,9 +53,15 @@ def repository(found: Resource, facts: Facts) -> Iterator[Line]:
     yield facts.line("storage", "container images", found.address, share, "ecr.gb_month")
 
 
+ROTATIONS: Final = Decimal(2)
+"""Yearly rotations of a key that are each paid as a key; those after the second are not."""
+
+
 def key(found: Resource, facts: Facts) -> Iterator[Line]:
-    """A key of our own, and each of its first two yearly rotations, which is not counted here."""
+    """A key of our own, with its rotations as from the third year on, when no more are added to the bill."""
     yield facts.line("keys and secrets", "KMS keys", found.address, Decimal(1), "kms.key_month")
+    if found.values.get("enable_key_rotation"):
+        yield facts.line("keys and secrets", "rotations of KMS keys", found.address, ROTATIONS, "kms.key_month")
     share = facts.usage["kms_requests"] / len(facts.plan.of("aws_kms_key"))
     yield facts.line("keys and secrets", "KMS requests", found.address, share, "kms.request")
 
