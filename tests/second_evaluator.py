@@ -47,7 +47,18 @@ def second_opinions(asked: Iterable[tuple[Policy, Request]], account: str) -> li
 
 
 def _simulation(policy: Policy, request: Request, account: str) -> dict[str, Any]:
-    """Return a request by a role of the account, to whom everything belongs: what the role's policy says is the question."""
+    """Return a request by a role of the account, to whom everything belongs: what the role's policy says is the question.
+
+    A key lets IAM decide, as the first statement of each of ours says; without, no role's right on it would count.
+    """
+    iam_decides = {
+        "Sid": "Account",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    is_key = ":key/" in request.resource
     return {
         "request": {
             "principal": f"arn:aws:iam::{account}:role/asking",
@@ -58,6 +69,7 @@ def _simulation(policy: Policy, request: Request, account: str) -> dict[str, Any
             },
         },
         "identityPolicies": [{"name": "asking", "policy": policy}],
+        **({"resourcePolicy": {"Version": "2012-10-17", "Statement": [iam_decides]}} if is_key else {}),
         "serviceControlPolicies": [],
         "resourceControlPolicies": [],
     }
