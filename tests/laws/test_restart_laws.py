@@ -65,6 +65,19 @@ CHANGES: dict[str, tuple[Json, Json]] = {
         {"networking": {"ingress": {"host": "a.example"}}},
         {"networking": {"ingress": {"host": "a.example", "path": "/v1"}}},
     ),
+    # behind AWS's load balancer a pod waits before it ends
+    "networking.ingress.className": (
+        {"networking": {"ingress": {"host": "a.example"}}},
+        {"networking": {"ingress": {"host": "a.example", "className": "alb"}}},
+    ),
+    "networking.ingress.annotations": (
+        {"networking": {"ingress": {"host": "a.example"}}},
+        {
+            "networking": {
+                "ingress": {"host": "a.example", "annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}
+            }
+        },
+    ),
     "monitoring.cloudWatch.enabled": ({}, {"monitoring": {"cloudWatch": {"enabled": True}}}),
     "registry.region": ({"registry": REGISTRY}, {"registry": {**REGISTRY, "region": "eu-west-1"}}),
 }

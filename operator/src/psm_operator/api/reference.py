@@ -42,7 +42,9 @@ RESTARTS_PODS: Final = (
     "predictor.env",
     "predictor.nodeSelector",
     "predictor.tolerations",
+    "networking.ingress.className",
     "networking.ingress.path",
+    "networking.ingress.annotations",
     "monitoring.cloudWatch.enabled",
 )
 """Fields, with all below them, that are a part of the pods' template; tests/laws/test_restart_laws.py compares with the builders."""
