@@ -47,9 +47,8 @@ def services() -> Iterator[str]:
                 continue
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "client":
-                    yield from (
-                        word.value for word in node.args if isinstance(word, ast.Constant) and word.value in known
-                    )
+                    words = [word.value for word in node.args if isinstance(word, ast.Constant)]
+                    yield from (word for word in words if isinstance(word, str) and word in known)
 
 
 def policy(planned: Mapping[str, Planned], address: str) -> dict[str, Any]:
