@@ -22,7 +22,11 @@ async def test_a_stable_package_that_was_deleted_is_still_compared_with(world: W
     world.create(rollback={"cooldown": "60s", "onApprovalRevoked": "Hold"})
     world.register(metrics=LOW)
     del world.registry._groups[GROUP][1]
-    await world.pass_time(300)
+    for _ in range(20):
+        world.clock.advance(15)
+        world.polls.poll()
+        await world.once()
+        world.cluster.settle()
     assert world.serving == 1
     assert [(entry.version, entry.reason) for entry in world.status.rejected] == [(2, Reason.METRIC_REGRESSION)]
 
