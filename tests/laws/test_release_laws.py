@@ -13,10 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from world import GOOD, GROUP, REF, World
 
 from psm_operator.adapters.memory_cluster import KIND, READY, STARTING, UNSERVABLE, PodOutcome
-from psm_operator.api.conditions import Reason
+from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import Phase, Stage
 from psm_operator.decide import decide
 from psm_operator.decide.monitoring import FINALIZER
+from psm_operator.decide.scene import serving_target
 from psm_operator.decide.wishes import ROLLBACK, UNREJECT, rollback_text, unreject_text
 from psm_operator.errors import Retryable
 from psm_operator.observe import Gone, Unreadable, observe
@@ -101,6 +102,7 @@ class Release(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.count = 0
+        self.listed: set[int] = set()
         self.served_once = False
         self.has_asked = False
 
@@ -125,16 +127,25 @@ class Release(RuleBasedStateMachine):
         if not is_stored:
             self.world.artifacts.remove(package.model_data_url)
         self.count += 1
+        self.listed.add(package.version)
 
-    @precondition(lambda self: self.count)
+    @precondition(lambda self: self.listed)
+    @rule(data=st.data())
+    def delete_package(self, data: st.DataObject) -> None:
+        """Somebody tidies the registry, whatever serves."""
+        version = data.draw(st.sampled_from(sorted(self.listed)))
+        self.world.registry.delete(GROUP, version)
+        self.listed.remove(version)
+
+    @precondition(lambda self: self.listed)
     @rule(data=st.data(), approval=st.sampled_from(list(Approval)))
     def approve(self, data: st.DataObject, approval: Approval) -> None:
-        self.world.approve(data.draw(st.integers(1, self.count)), approval)
+        self.world.approve(data.draw(st.sampled_from(sorted(self.listed))), approval)
 
-    @precondition(lambda self: self.count)
+    @precondition(lambda self: self.listed)
     @rule(data=st.data(), value=VALUES)
     def measure(self, data: st.DataObject, value: str) -> None:
-        self.world.measure(data.draw(st.integers(1, self.count)), accuracy=value)
+        self.world.measure(data.draw(st.sampled_from(sorted(self.listed))), accuracy=value)
 
     @precondition(lambda self: self.count)
     @rule(data=st.data(), outcome=OUTCOMES)
@@ -158,7 +169,7 @@ class Release(RuleBasedStateMachine):
 
     @rule(is_unreadable=st.booleans(), version=st.integers(1, 6))
     def evaluation_away(self, version: int, *, is_unreadable: bool) -> None:
-        if version <= self.count:
+        if version in self.listed:
             error = "evaluation.json: AccessDenied" if is_unreadable else ""
             self.world.registry.update(GROUP, version, evaluation_error=error)
 
@@ -307,7 +318,26 @@ class Release(RuleBasedStateMachine):
         )
         assert status.phase in resting or is_held, status.model_dump_json(exclude_none=True, indent=1)
         assert isinstance(self.world.polls.view(GROUP), Snapshot)
+        self.nothing_is_asked_for_early()
+        self.what_may_not_serve_is_told()
         self.delete()
+
+    def nothing_is_asked_for_early(self) -> None:
+        """At rest the registry is read once every interval, whatever it lists no more."""
+        self.world.clock.advance(15)
+        self.world.polls.poll()
+        self.run(self.world.once())
+        assert self.world.polls.hastened == {}
+
+    def what_may_not_serve_is_told(self) -> None:
+        """What serves is approved in the registry, or the status says that it should not serve."""
+        serving, view = serving_target(self.world.status), self.world.polls.view(GROUP)
+        assert isinstance(view, Snapshot)
+        if serving is None or self.world.spec.version.pin is not None:
+            return
+        approved = {row.version for row in view.summaries if row.approval is Approval.APPROVED}
+        up_to_date = self.world.condition(ConditionType.UP_TO_DATE)
+        assert serving.version in approved or (up_to_date is not None and up_to_date.status is ConditionStatus.FALSE)
 
 
 TestRelease = Release.TestCase

@@ -105,6 +105,14 @@ class MemoryRegistry:
         self._groups[group][version] = changed
         return changed
 
+    def delete(self, group: GroupRef, version: int) -> None:
+        """Delete a version, as DeleteModelPackage does. Unlike SageMaker, the newest one's number is given again."""
+        del self._groups[group][version]
+
+    def restore(self, group: GroupRef, package: ModelPackage) -> None:
+        """Have a read show a version again that one before it missed."""
+        self._groups[group][package.version] = package
+
     def package(self, group: GroupRef, version: int) -> ModelPackage:
         """A version as it is now."""
         return self._groups[group][version]

@@ -92,7 +92,7 @@ class Reason(OpenEnum):
     METRICS_PASS = "MetricsPass"  # noqa: S105  # a reason, not a password
     """Every metric passes."""
     APPROVAL_REVOKED = "ApprovalRevoked"
-    """The served version's approval was withdrawn."""
+    """The served version's approval was withdrawn, or its package deleted."""
     REQUESTED_BY_PERSON = "RequestedByPerson"
     """A person asked to go back from this version."""
     VERIFICATION_FAILED = "VerificationFailed"

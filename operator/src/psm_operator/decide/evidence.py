@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import ModelStatus
-from psm_operator.decide.scene import serving_target
+from psm_operator.decide.scene import is_listed, serving_target
 from psm_operator.decide.verdict import Live, baseline_of, judge_metrics, serving_since
 from psm_operator.values import (
     Approval,
@@ -25,7 +25,8 @@ from psm_operator.values import (
 )
 
 CONFIRMATION = timedelta(seconds=1)
-"""Two reads at least this far apart confirm a revoked approval: one alone may be a stale replica (docs/adr/0011)."""
+"""Two reads at least this far apart confirm a revoked approval, or that its package is gone: one alone may be a stale replica
+(docs/adr/0011)."""
 
 
 def fold_evidence(
@@ -44,10 +45,11 @@ def fold_evidence(
     if before.version != version:
         before = Evidence(version=version)
     package = snapshot.packages.get(version) if version is not None else None
-    if package is None:
-        return before
-    verdicts = judge_metrics(analysis, package, baseline_of(status, snapshot), Live(readings, serving_since(status)))
     is_new_poll = snapshot.number != before.poll
+    if package is None:
+        is_gone = version is not None and not is_listed(snapshot, version)
+        return _with_word(before, snapshot, None) if is_gone and is_new_poll else before
+    verdicts = judge_metrics(analysis, package, baseline_of(status, snapshot), Live(readings, serving_since(status)))
     fresh = tuple(verdict for verdict in verdicts if _is_fresh(before, verdict, is_new_poll=is_new_poll))
     after = _with_word(before, snapshot, package) if is_new_poll else before
     return replace(
@@ -63,15 +65,16 @@ def _is_fresh(before: Evidence, verdict: Verdict, *, is_new_poll: bool) -> bool:
     return is_new_poll if verdict.at is None else before.datapoints.get(verdict.metric) != verdict.at
 
 
-def _with_word(before: Evidence, snapshot: Snapshot, package: ModelPackage) -> Evidence:
-    """What the package says of its approval and of its data."""
-    revoked = package.approval is not Approval.APPROVED
+def _with_word(before: Evidence, snapshot: Snapshot, package: ModelPackage | None) -> Evidence:
+    """What the package says of its approval and of its data; one that is gone has no approval any more."""
+    revoked = package is None or package.approval is not Approval.APPROVED
+    is_invalid = package is not None and package.data_validation is DataValidation.FAILED
     return replace(
         before,
         poll=snapshot.number,
         revoked_since=(before.revoked_since or snapshot.read_at) if revoked else None,
         revoked_until=snapshot.read_at if revoked else None,
-        invalid_data_reads=before.invalid_data_reads + 1 if package.data_validation is DataValidation.FAILED else 0,
+        invalid_data_reads=before.invalid_data_reads + 1 if is_invalid else 0,
     )
 
 
@@ -95,7 +98,7 @@ def _counts(
 
 
 def is_revocation_seen(evidence: Evidence) -> bool:
-    """Whether the last read withdrew the approval, confirmed or not."""
+    """Whether the last read withdrew the approval, or had no such package, confirmed or not."""
     return evidence.revoked_since is not None
 
 

@@ -333,7 +333,7 @@ def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reas
         message=message,
         at=seen.now,
         fingerprint=package.fingerprint if package is not None else "",
-        revoked=row is not None and row.approval is not Approval.APPROVED,
+        revoked=reason is Reason.APPROVAL_REVOKED if row is None else row.approval is not Approval.APPROVED,
     )
     others = tuple(old for old in status.rejected if old.version != served.version)
     return _with(status, rejected=(entry, *others)[:MAX_REJECTIONS])

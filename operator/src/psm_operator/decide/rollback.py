@@ -16,6 +16,7 @@ from psm_operator.decide.scene import (
     package_of,
     serving_target,
     summary_of,
+    withdrawal,
 )
 from psm_operator.decide.verdict import is_registered, is_regression, judge_metrics, judge_serving, metric_value
 from psm_operator.decide.wishes import rollback_wish
@@ -72,14 +73,12 @@ def asked_for(seen: Observation, status: ModelStatus, serving: Served) -> Trigge
 
 
 def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:
-    """The served version's approval was withdrawn, confirmed by a second read."""
+    """The served version's approval was withdrawn, or its package deleted, confirmed by a second read."""
     if seen.spec.rollback.on_approval_revoked is not OnApprovalRevoked.ROLLBACK:
         return None
     if seen.evidence.version != serving.version or not is_revocation_confirmed(seen.evidence):
         return None
-    package = package_of(seen, serving.version)  # a list may still show what was true before
-    word = package.approval.value if package is not None else "withdrawn"
-    return Trigger(Reason.APPROVAL_REVOKED, f"approval of version {serving.version} is now {word}")
+    return Trigger(Reason.APPROVAL_REVOKED, withdrawal(seen, serving))
 
 
 def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:

@@ -34,11 +34,26 @@ def package_of(seen: Observation, version: int | None) -> ModelPackage | None:
     return None if snapshot is None or version is None else snapshot.packages.get(version)
 
 
+def is_listed(snapshot: Snapshot, version: int) -> bool:
+    """Whether the group has a version."""
+    return any(row.version == version for row in snapshot.summaries)
+
+
 def summary_of(seen: Observation, version: int) -> PackageSummary | None:
     """The listed row of a version, if the registry is known and lists it."""
     snapshot = known(seen)
     rows = snapshot.summaries if snapshot is not None else ()
     return next((row for row in rows if row.version == version), None)
+
+
+def withdrawal(seen: Observation, served: Served) -> str:
+    """What the registry says of a version that is not to be served any more, as every sentence about it says it."""
+    package = package_of(seen, served.version)
+    if summary_of(seen, served.version) is None:
+        return f"version {served.version} is no longer in group {seen.spec.registry.model_package_group_name}"
+    return (
+        f"approval of version {served.version} is now {package.approval.value if package is not None else 'withdrawn'}"
+    )
 
 
 def is_rejected(status: ModelStatus, version: int) -> bool:

@@ -1,13 +1,22 @@
 """Sums a decision up for people and machines: phase, one sentence, and every condition with its reason."""
 
 from psm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason, shortened
-from psm_operator.api.status import ModelStatus, OffHoursStatus, Phase, Served, Stage
+from psm_operator.api.status import Desired, ModelStatus, OffHoursStatus, Phase, Served, Stage
 from psm_operator.decide.desired.model import serving_selector
 from psm_operator.decide.evidence import is_doubted, is_revocation_seen
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
 from psm_operator.decide.monitoring.told import monitoring_ready
 from psm_operator.decide.rollback import Blocked
-from psm_operator.decide.scene import is_rolling_back, known, package_of, policy_choice, requested_at, serving_target
+from psm_operator.decide.scene import (
+    is_rolling_back,
+    known,
+    package_of,
+    policy_choice,
+    requested_at,
+    serving_target,
+    summary_of,
+    withdrawal,
+)
 from psm_operator.decide.sizing import is_paused, off_hours
 from psm_operator.decide.verdict import is_regression, judge_serving, metric_values
 from psm_operator.decide.wishes import unreadable_wish
@@ -28,7 +37,7 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
         ConditionType.STALLED: (TRUE, *stall) if stall is not None else None,
         ConditionType.VERSION_RESOLVED: _version_resolved(seen, release),
         ConditionType.AVAILABLE: _available(seen, release),
-        ConditionType.METRICS_HEALTHY: _metrics_healthy(seen, verdicts),
+        ConditionType.METRICS_HEALTHY: _metrics_healthy(seen, release, verdicts),
         ConditionType.UP_TO_DATE: _up_to_date(seen, release),
         ConditionType.MONITORING_READY: monitoring_ready(seen),
     }
@@ -239,11 +248,9 @@ def _available(seen: Observation, release: ModelStatus) -> Judgement:
     )
 
 
-def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgement:
-    if isinstance(seen.registry, RegistryUnknown):
-        return UNKNOWN, seen.registry.reason, "metrics cannot be read"
+def _metrics_healthy(seen: Observation, release: ModelStatus, verdicts: tuple[Verdict, ...]) -> Judgement:
     if not verdicts:
-        return UNKNOWN, Reason.NOT_CHECKED, "no version is served yet, or no metric is asked for"
+        return _unjudged(seen, release)
     failed = [v for v in verdicts if v.outcome is Outcome.FAIL]
     if failed:
         is_worse = all(is_regression(seen.spec.analysis, v) for v in failed)
@@ -257,6 +264,15 @@ def _metrics_healthy(seen: Observation, verdicts: tuple[Verdict, ...]) -> Judgem
     if unread:
         return _unread(seen, unread)
     return TRUE, Reason.METRICS_PASS, ", ".join(v.message for v in verdicts)
+
+
+def _unjudged(seen: Observation, release: ModelStatus) -> Judgement:
+    serving = serving_target(release)
+    if isinstance(seen.registry, RegistryUnknown):
+        return UNKNOWN, seen.registry.reason, "metrics cannot be read"
+    if serving is not None and summary_of(seen, serving.version) is None:
+        return UNKNOWN, Reason.METRICS_UNREADABLE, f"{withdrawal(seen, serving)}, and its metrics with it"
+    return UNKNOWN, Reason.NOT_CHECKED, "no version is served yet, or no metric is asked for"
 
 
 def _unread(seen: Observation, unread: list[Verdict]) -> Judgement:
@@ -275,13 +291,15 @@ def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
     serving = release.current
     desired = release.desired
     if is_revocation_seen(seen.evidence) and serving is not None and seen.evidence.version == serving.version:
-        return FALSE, Reason.APPROVAL_REVOKED, f"approval of version {serving.version} was withdrawn"
-    if desired is None or (serving is not None and serving.version == desired.version):
-        return (
-            (TRUE, Reason.SERVING, "what is served is what the policy picks")
-            if serving
-            else (FALSE, Reason.PENDING, "nothing to serve")
-        )
+        return FALSE, Reason.APPROVAL_REVOKED, withdrawal(seen, serving)
+    if desired is None:
+        return (FALSE, *_nothing_to_choose(seen, release)) if serving else (FALSE, Reason.PENDING, "nothing to serve")
+    if serving is not None and serving.version == desired.version:
+        return TRUE, Reason.SERVING, "what is served is what the policy picks"
+    return _behind(seen, release, desired)
+
+
+def _behind(seen: Observation, release: ModelStatus, desired: Desired) -> Judgement:
     rejection = next((entry for entry in release.rejected if entry.version == desired.version), None)
     if rejection is not None:
         return FALSE, Reason.REJECTED, f"version {desired.version} rejected: {rejection.message}"

@@ -63,5 +63,8 @@ def refresh_registry_after_s(seen: Observation, status: ModelStatus) -> float | 
     serving = serving_target(status)
     wanted |= {serving.version} if serving is not None else set()
     wish = rollback_wish(seen.annotations, status)
-    wanted |= {wish.to} if wish is not None and wish.to is not None and summary_of(seen, wish.to) is not None else set()
-    return 0.0 if any(package_of(seen, version) is None for version in wanted) else None
+    wanted |= {wish.to} if wish is not None and wish.to is not None else set()
+    is_described = (
+        package_of(seen, version) is not None for version in wanted if summary_of(seen, version) is not None
+    )
+    return None if all(is_described) else 0.0  # what is not listed any more will never be described
