@@ -21,7 +21,11 @@ BUCKET = "mlops-state"
 
 
 def context(**more: Any) -> dict[str, Any]:
-    return {"github": {"event_name": "push"}, "vars": {"TF_STATE_BUCKET_DEV": BUCKET}, **more}
+    return {
+        "github": {"event_name": "push"},
+        "vars": {"TF_STATE_BUCKET_DEV": BUCKET, "TF_STATE_BUCKET_PROD": ""},
+        **more,
+    }
 
 
 def test_the_account_is_checked_and_planned(registry: EmulatorControl, tmp_path: Path) -> None:
