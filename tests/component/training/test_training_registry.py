@@ -67,7 +67,7 @@ def test_a_registered_model_carries_all_that_the_operator_needs(
         metadata.DATA_VALIDATION: "passed",
         metadata.DATA_SHA256: card["data_sha256"],
         metadata.DATA_SOURCE: "synthetic",
-        metadata.TRAINING_WINDOW: "200801-200838",
+        metadata.TRAINING_WINDOW: "200801-200836",
         metadata.RECIPE: "v1",
         metadata.GIT_SHA: card["git_sha"],
         metadata.LINEAGE: f"{folder}/lineage.json",

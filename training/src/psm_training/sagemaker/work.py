@@ -29,6 +29,7 @@ from psm_training.sagemaker.paths import (
     Container,
 )
 from psm_training.settings import Settings
+from psm_training.terms import SOURCE_FILES
 from psm_training.workspace import ModelFiles, Workspace, read_json
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ def _action(job: Job, name: str) -> Callable[[], str]:
     if name == "ingest":
         from psm_training.ingest import ingest  # noqa: PLC0415  # a wrong order is told at once
 
-        return lambda: ingest(space, job.order.source, str(job.data) if job.data is not None else None)
+        # a container is given the data channel whatever the source, and only a person at a command line can leave it out
+        data = str(job.data) if job.data is not None and job.order.source == SOURCE_FILES else None
+        return lambda: ingest(space, job.order.source, data)
     if name == "split":
         from psm_training.split import split  # noqa: PLC0415  # as above
 
