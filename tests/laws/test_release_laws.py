@@ -137,6 +137,25 @@ class Release(RuleBasedStateMachine):
         self.world.registry.delete(GROUP, version)
         self.listed.remove(version)
 
+    @rule(approvals=st.lists(st.sampled_from(list(Approval)), max_size=3), digest=st.sampled_from("abc"))
+    def make_group_anew(self, approvals: list[Approval], digest: str) -> None:
+        """Somebody deletes the group and begins one of the same name: numbers start again, digests may come back."""
+        self.world.registry.remove_group(GROUP)
+        self.world.registry.add_group(GROUP)
+        for approval in approvals:
+            self.world.register(approval=approval, sha256=digest * 64)
+        self.listed = set(range(1, len(approvals) + 1))
+        self.count = max(self.count, len(approvals))
+
+    @precondition(lambda self: self.listed)
+    @rule(data=st.data(), digest=st.sampled_from("abc"), is_stored=st.booleans())
+    def edit_digest(self, data: st.DataObject, digest: str, *, is_stored: bool) -> None:
+        """Somebody registers another archive under a number that exists."""
+        version = data.draw(st.sampled_from(sorted(self.listed)))
+        package = self.world.registry.update(GROUP, version, sha256=digest * 64)
+        if is_stored:
+            self.world.artifacts.put(package.model_data_url, package.sha256)
+
     @precondition(lambda self: self.listed)
     @rule(data=st.data(), approval=st.sampled_from(list(Approval)))
     def approve(self, data: st.DataObject, approval: Approval) -> None:
@@ -283,6 +302,22 @@ class Release(RuleBasedStateMachine):
             assert seen.artifacts[candidate.version].state is ArtifactState.PRESENT
 
     @invariant()
+    def what_is_shown_is_of_the_package_that_serves(self) -> None:
+        """No metric of another package under the same number is shown, counted or gone back for."""
+        seen = self.observe()
+        if seen is None or not isinstance(seen.registry, Snapshot):
+            return
+        serving = serving_target(seen.status)
+        package = seen.registry.packages.get(serving.version) if serving is not None else None
+        if serving is None or package is None or package.created_at == serving.created_at:
+            return
+        after = decide(seen, self.world.deps.defaults).release
+        assert seen.evidence.metric_failures == {}
+        assert seen.evidence.revoked_since is not None
+        if after.current is not None and after.current.created_at == serving.created_at:
+            assert after.current.metrics == (seen.status.current.metrics if seen.status.current else ())
+
+    @invariant()
     def every_event_happens_once(self) -> None:
         rollbacks = [e.key for e in self.world.events if e.reason is Reason.ROLLING_BACK]
         assert len(rollbacks) == len(set(rollbacks))
@@ -335,9 +370,12 @@ class Release(RuleBasedStateMachine):
         assert isinstance(view, Snapshot)
         if serving is None or self.world.spec.version.pin is not None:
             return
-        approved = {row.version for row in view.summaries if row.approval is Approval.APPROVED}
+        approved = {(row.version, row.created_at) for row in view.summaries if row.approval is Approval.APPROVED}
+        package = view.packages.get(serving.version)
+        is_same = package is not None and serving.sha256 == package.sha256
+        may_serve = (serving.version, serving.created_at) in approved and is_same
         up_to_date = self.world.condition(ConditionType.UP_TO_DATE)
-        assert serving.version in approved or (up_to_date is not None and up_to_date.status is ConditionStatus.FALSE)
+        assert may_serve or (up_to_date is not None and up_to_date.status is ConditionStatus.FALSE)
 
 
 TestRelease = Release.TestCase

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from psm_contract import environment
 from psm_operator.api.conditions import Reason
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import ModelStatus, Stage
@@ -218,6 +219,7 @@ def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = Fal
     is_observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     version = spec["template"]["metadata"].get("labels", {}).get(VERSION_LABEL)
+    served = served_by(spec["template"])
     return Workload(
         version=int(version) if version is not None and version.isdigit() else None,
         replicas=status.get("replicas", 0),
@@ -227,7 +229,15 @@ def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = Fal
         deadline_exceeded=is_observed and progressing.get("reason") == "ProgressDeadlineExceeded",
         failure=failure,
         failure_is_final=is_final,
+        arn=served.get(environment.MODEL_PACKAGE_ARN, ""),
+        sha256=served.get(environment.MODEL_SHA256, ""),
     )
+
+
+def served_by(template: Manifest) -> dict[str, str]:
+    """The environment of a pod template, as far as it is plain text: it says which package is served."""
+    containers = (template.get("spec") or {}).get("containers") or []
+    return {one["name"]: one.get("value") or "" for it in containers for one in it.get("env") or []}
 
 
 async def _look_at_artifacts(seen: Observation, in_play: frozenset[int], deps: Deps) -> dict[int, Artifact]:

@@ -66,11 +66,17 @@ class DataValidation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PackageSummary:
-    """One row of ListModelPackages."""
+    """One row of ListModelPackages; `created_at` in whole seconds, UTC."""
 
     version: int
     arn: str
     approval: Approval
+    created_at: datetime | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Always empty: a list does not say it."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class ModelPackage:
         live_metrics: names that `psm.live.*` gives.
         evaluation_error: why the evaluation JSON that the package names could not be read; empty if it could or names none.
         approval_note: ApprovalDescription; a changed note on an Approved package is a re-approval.
+        created_at: CreationTime in whole seconds, UTC.
     """
 
     version: int
@@ -97,6 +104,7 @@ class ModelPackage:
     approval_note: str = ""
     live_metrics: frozenset[str] = frozenset()
     evaluation_error: str = ""
+    created_at: datetime | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -199,6 +207,7 @@ class Workload:
         available: its Available condition is True: enough replicas answer.
         failure: what its pods last complained of; empty if nothing.
         failure_is_final: the predictor itself said that its artifact can never be served.
+        arn, sha256: which package its pod template serves; empty if it does not say.
     """
 
     version: int | None
@@ -209,6 +218,13 @@ class Workload:
     deadline_exceeded: bool = False
     failure: str = ""
     failure_is_final: bool = False
+    arn: str = ""
+    sha256: str = ""
+
+    @property
+    def created_at(self) -> None:
+        """Never known: a pod template does not say when its package was made."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +245,7 @@ class Evidence:
 
     Attributes:
         poll: number of the last poll counted.
-        version: the version the counts are about.
+        version, arn, sha256, created_at: the package the counts are about; None and empty if about none.
         revoked_since, revoked_until: first and last of an unbroken run of reads in which its approval was withdrawn.
         invalid_data_reads: reads in a row that said its data validation failed.
         metric_failures: metric name -> Fail verdicts in a row.
@@ -245,6 +261,9 @@ class Evidence:
     metric_failures: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     metric_errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     datapoints: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    arn: str = ""
+    sha256: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,16 @@ async def test_a_package_is_read_in_our_words(bench: Bench) -> None:
     assert package.modified_at.tzinfo is not None
 
 
+async def test_a_list_and_a_description_agree_on_when_a_package_was_made(bench: Bench) -> None:
+    """What serves is known by it: two answers that differ would be two packages."""
+    bench.add_group()
+    bench.register(Approval.APPROVED, {"accuracy": "0.780000"})
+    seen = await bench.port.read_group(GROUP, NONE, 1)
+    assert seen.summaries[0].created_at is not None
+    assert seen.summaries[0].created_at.microsecond == 0
+    assert seen.summaries[0].created_at == seen.packages[1].created_at
+
+
 async def test_live_metrics_override_and_do_not_change_the_fingerprint(bench: Bench) -> None:
     """The newer truth counts; it is no new approval. A changed note is one."""
     bench.add_group()

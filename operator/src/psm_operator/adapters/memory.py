@@ -91,6 +91,7 @@ class MemoryRegistry:
             model_data_url=model_data_url or f"s3://models/{group.name}/{digest}/model.tar.gz",
             sha256=digest,
             modified_at=self._clock.now(),
+            created_at=self._clock.now().replace(microsecond=0),
             metrics=MappingProxyType(dict(metrics)),
             data_validation=data_validation,
         )
@@ -135,7 +136,7 @@ class MemoryRegistry:
         return Snapshot(
             number=number,
             read_at=self._clock.now(),
-            summaries=tuple(PackageSummary(p.version, p.arn, p.approval) for p in newest_first),
+            summaries=tuple(PackageSummary(p.version, p.arn, p.approval, p.created_at) for p in newest_first),
             packages=MappingProxyType({p.version: p for p in newest_first if p.version in wanted}),
         )
 

@@ -175,7 +175,10 @@ METHODS: Final[Mapping[str, str]] = {
 def summary_of(row: Mapping[str, Any]) -> PackageSummary:
     """One row of ListModelPackages."""
     return PackageSummary(
-        version=int(row["ModelPackageVersion"]), arn=row["ModelPackageArn"], approval=approval_of(row)
+        version=int(row["ModelPackageVersion"]),
+        arn=row["ModelPackageArn"],
+        approval=approval_of(row),
+        created_at=created_at_of(row),
     )
 
 
@@ -197,7 +200,14 @@ def package_of(described: Mapping[str, Any], evaluation: Evaluation) -> ModelPac
         approval_note=described.get("ApprovalDescription") or "",
         live_metrics=parsed.live,
         evaluation_error=evaluation.error,
+        created_at=created_at_of(described),
     )
+
+
+def created_at_of(row: Mapping[str, Any]) -> datetime | None:
+    """When a package was made; whole seconds, so that whoever rounds differently tells of no other package."""
+    created: datetime | None = row.get("CreationTime")
+    return created.astimezone(UTC).replace(microsecond=0) if created is not None else None
 
 
 def evaluation_url_of(described: Mapping[str, Any]) -> str:

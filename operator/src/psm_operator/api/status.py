@@ -5,12 +5,16 @@ Written only by `report`, decided only by `decide`. Values that change at every 
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from psm_operator.api.base import OpenEnum, StatusModel
 from psm_operator.api.conditions import Condition, Message, Reason
+
+CREATED_AT: Final = "When the model package was made: another one under the same number is another version."
+DIGEST: Final = "Digest of model.tar.gz as hex; empty when the package does not say."
 
 
 class Phase(OpenEnum):
@@ -62,6 +66,7 @@ class Desired(StatusModel):
 
     version: int = Field(description="Model package version.")
     arn: str = Field(description="Model package ARN.")
+    created_at: datetime | None = Field(default=None, description=CREATED_AT)
 
 
 class Served(StatusModel):
@@ -70,7 +75,8 @@ class Served(StatusModel):
     version: int = Field(description="Model package version.")
     arn: str = Field(description="Model package ARN.")
     model_data_url: str = Field(description="S3 URL of model.tar.gz.")
-    sha256: str = Field(default="", description="Digest of model.tar.gz as hex; empty when the package does not say.")
+    sha256: str = Field(default="", description=DIGEST)
+    created_at: datetime | None = Field(default=None, description=CREATED_AT)
     deployed_at: datetime | None = Field(default=None, description="When every replica served it.")
     metrics: tuple[MetricValue, ...] = Field(default=(), description="Its metrics, judged.")
 
@@ -98,6 +104,9 @@ class Rejection(StatusModel):
     revoked: bool = Field(
         default=False, description="Its approval was seen withdrawn since; approving it again clears the rejection."
     )
+    arn: str | None = Field(default=None, description="Model package ARN.")
+    sha256: str | None = Field(default=None, description=DIGEST)
+    created_at: datetime | None = Field(default=None, description=CREATED_AT)
 
 
 class HistoryEntry(StatusModel):
@@ -113,6 +122,9 @@ class HistoryEntry(StatusModel):
     from_: int | None = Field(default=None, description="Version served before.")
     to: int | None = Field(default=None, description="Version served after.")
     at: datetime = Field(description="When.")
+    arn: str | None = Field(default=None, description="Model package ARN.")
+    sha256: str | None = Field(default=None, description=DIGEST)
+    created_at: datetime | None = Field(default=None, description=CREATED_AT)
     served: Served | None = Field(
         default=None, description="What is needed to serve this version again; only of versions that served."
     )

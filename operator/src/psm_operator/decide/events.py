@@ -37,7 +37,7 @@ def _is_fresh(seen: Observation, at: datetime) -> bool:
 
 def _of_history(entry: HistoryEntry, status: ModelStatus) -> Event:
     key = f"{entry.result.value}/{entry.version}/{entry.at.isoformat()}"
-    why = next((old.message for old in status.rejected if old.version == entry.version), entry.reason.value)
+    why = _cause(entry, status)
     match entry.result:
         case HistoryResult.PROMOTED:
             return Event("Normal", Reason.PROMOTED, f"version {entry.version} finished its soak", key)
@@ -48,6 +48,15 @@ def _of_history(entry: HistoryEntry, status: ModelStatus) -> Event:
         case HistoryResult.ROLLED_BACK:
             message = f"rolling back from version {entry.from_} to {entry.to}: {why}"
             return Event("Warning", Reason.ROLLING_BACK, message, key)
+
+
+def _cause(entry: HistoryEntry, status: ModelStatus) -> str:
+    """Why a version was rejected or left; its rejection may be over already."""
+    said = [old.message for old in status.rejected if old.version == entry.version]
+    rollback = status.rollback
+    is_of_it = rollback is not None and (rollback.from_, rollback.started_at) == (entry.from_, entry.at)
+    said += [rollback.message] if rollback is not None and is_of_it else []
+    return said[0] if said else entry.reason.value
 
 
 def _of_candidate(seen: Observation, status: ModelStatus) -> list[Event]:
@@ -144,6 +153,7 @@ def _is_resized(seen: Observation, manifest: Manifest) -> bool:
 
 def release_of(status: ModelStatus) -> tuple[object, ...]:
     """The part of a status that a crash must not lose: what serves, what is on its way, what was rejected and what happened."""
-    current = status.current.version if status.current is not None else None
+    served = status.current
+    current = (served.version, served.arn, served.sha256, served.created_at) if served is not None else None
     moved = (status.candidate, current, status.stable, status.rollback, status.rejected, status.history)
     return *moved, status.off_hours, status.last_handled_rollback

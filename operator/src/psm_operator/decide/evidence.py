@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import ModelStatus
-from psm_operator.decide.scene import is_listed, serving_target
+from psm_operator.decide.packages import described, is_gone_from, is_same
+from psm_operator.decide.scene import serving_target
 from psm_operator.decide.verdict import Live, baseline_of, judge_metrics, serving_since
 from psm_operator.values import (
     Approval,
@@ -41,14 +42,16 @@ def fold_evidence(
     A pass resets a metric's count; an inconclusive or unreadable metric leaves it as it is.
     """
     serving = serving_target(status)
-    version = serving.version if serving is not None else None
-    if before.version != version:
-        before = Evidence(version=version)
-    package = snapshot.packages.get(version) if version is not None else None
+    if serving is None:
+        return Evidence()
+    if not is_same(before, serving):
+        before = Evidence(
+            version=serving.version, arn=serving.arn, sha256=serving.sha256, created_at=serving.created_at
+        )
+    package = described(snapshot, serving)
     is_new_poll = snapshot.number != before.poll
     if package is None:
-        is_gone = version is not None and not is_listed(snapshot, version)
-        return _with_word(before, snapshot, None) if is_gone and is_new_poll else before
+        return _with_word(before, snapshot, None) if is_new_poll and is_gone_from(snapshot, serving) else before
     verdicts = judge_metrics(analysis, package, baseline_of(status, snapshot), Live(readings, serving_since(status)))
     fresh = tuple(verdict for verdict in verdicts if _is_fresh(before, verdict, is_new_poll=is_new_poll))
     after = _with_word(before, snapshot, package) if is_new_poll else before

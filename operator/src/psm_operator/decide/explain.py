@@ -15,9 +15,9 @@ from psm_operator.decide.gates import (
 )
 from psm_operator.decide.release import clear_rejections, is_backwards, is_cooling_down, soak_end
 from psm_operator.decide.rollback import recent_rollbacks
-from psm_operator.decide.scene import is_rolling_back, known, policy_choice, serving_target, summary_of
+from psm_operator.decide.scene import is_gone, is_rolling_back, known, policy_choice, serving_target, summary_of
 from psm_operator.decide.sizing import is_paused, off_hours
-from psm_operator.values import Approval, Observation
+from psm_operator.values import Approval, Observation, PackageSummary
 
 ROLL_OUT = "roll-out"
 Rule = Callable[[Observation, int], Iterator[Step]]
@@ -41,7 +41,7 @@ def first_stop(steps: tuple[Step, ...]) -> Step | None:
 def is_served(seen: Observation, version: int) -> bool:
     """Whether the serving Deployment is meant to run this version."""
     serving = serving_target(seen.status)
-    return serving is not None and serving.version == version
+    return serving is not None and serving.version == version and not is_gone(seen, serving)
 
 
 def suspension(seen: Observation, _: int) -> Iterator[Step]:
@@ -128,10 +128,10 @@ def newest(seen: Observation, version: int) -> Iterator[Step]:
 
 def direction(seen: Observation, version: int) -> Iterator[Step]:
     """By itself only forwards: back is a rollback's affair."""
-    current = seen.status.current
+    current, row = seen.status.current, summary_of(seen, version)
     if seen.spec.version.pin is not None or current is None:
         return
-    if is_backwards(seen, seen.status, version):
+    if is_backwards(seen, seen.status, row if row is not None else PackageSummary(version, "", Approval.PENDING)):
         message = f"version {current.version} serves; an older one comes back by a rollback or a pin only"
         yield Step("direction", Answer.FAIL, str(version), f"> {current.version}", message)
     else:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Candidate, ModelStatus
+from psm_operator.decide.packages import is_same
 from psm_operator.decide.scene import artifact_of, is_ready, known, serving_target
 from psm_operator.decide.verdict import baseline_of, is_regression, judge_metrics
 from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome
@@ -99,9 +100,9 @@ def verification_finding(seen: Observation, status: ModelStatus, candidate: Cand
     """
     verification = seen.spec.rollout.verification
     workload = seen.candidate if serving_target(status) is not None else seen.serving
-    if not verification.enabled or is_ready(workload, candidate.version):
+    if not verification.enabled or is_ready(workload, candidate):
         return None
-    pod = workload if workload is not None and workload.version == candidate.version else None
+    pod = workload if workload is not None and is_same(workload, candidate) else None
     failure = pod.failure if pod is not None else ""
     if pod is not None and pod.failure_is_final:
         return Finding(Reason.VERIFICATION_FAILED, f"version {candidate.version}: {failure}", is_final=True)

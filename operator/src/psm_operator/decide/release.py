@@ -6,6 +6,7 @@ deciding twice on one observation change nothing.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import (
@@ -21,13 +22,16 @@ from psm_operator.api.status import (
 )
 from psm_operator.decide.evidence import is_doubted
 from psm_operator.decide.gates import first_finding, verification_finding
+from psm_operator.decide.packages import Mention, is_older, is_same
 from psm_operator.decide.rollback import Go, is_counted, rollback_decision
 from psm_operator.decide.scene import (
     as_served,
     candidate_from,
     is_complete,
+    is_gone,
     is_rolling_back,
     known,
+    own_package,
     package_of,
     policy_choice,
     serving_target,
@@ -36,7 +40,7 @@ from psm_operator.decide.scene import (
 from psm_operator.decide.schedule import last_pause_end
 from psm_operator.decide.sizing import follow_schedule, is_paused
 from psm_operator.decide.wishes import ROLLBACK, is_forgiven, rollback_wish
-from psm_operator.values import Approval, Observation
+from psm_operator.values import Approval, ModelPackage, Observation
 
 Rule = Callable[[Observation, ModelStatus], ModelStatus]
 
@@ -74,7 +78,18 @@ def note_desired(seen: Observation, status: ModelStatus) -> ModelStatus:
     if known(seen) is None:
         return status
     row = policy_choice(seen, status, ignore_rejections=True)
-    return _with(status, desired=Desired(version=row.version, arn=row.arn) if row is not None else None)
+    return _with(status, desired=Desired(version=row.version, arn=row.arn, created_at=row.created_at) if row else None)
+
+
+def note_creation(seen: Observation, status: ModelStatus) -> ModelStatus:
+    """What an operator before stored does not say when its package was made: it is taken from the package of the same digest."""
+    served = {"current": status.current, "stable": status.stable, "candidate": status.candidate}
+    unsaid = {name: it for name, it in served.items() if it is not None and it.created_at is None}
+    found = ((name, it, own_package(seen, it)) for name, it in unsaid.items())
+    return _with(
+        status,
+        **{name: it.model_copy(update={"created_at": package.created_at}) for name, it, package in found if package},
+    )
 
 
 def clear_rejections(seen: Observation, status: ModelStatus) -> ModelStatus:
@@ -89,7 +104,7 @@ def _is_over(seen: Observation, entry: Rejection) -> bool:
     """Re-approved means: seen withdrawn, then approved; or approved with another note or artifact."""
     row, package = summary_of(seen, entry.version), package_of(seen, entry.version)
     is_approved = row is not None and row.approval is Approval.APPROVED
-    is_another = package is not None and entry.fingerprint not in ("", package.fingerprint)
+    is_another = is_gone(seen, entry) or (package is not None and entry.fingerprint not in ("", package.fingerprint))
     if is_approved and (entry.revoked or is_another):
         return True
     ttl_s = seen.spec.rollback.rejection_ttl_s
@@ -106,7 +121,7 @@ def _marked(seen: Observation, entry: Rejection) -> Rejection:
 def finish_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
     """The rollback has arrived when every replica serves its target."""
     rollback = status.rollback
-    if rollback is None or not is_rolling_back(status) or not is_complete(seen.serving, rollback.to.version):
+    if rollback is None or not is_rolling_back(status) or not is_complete(seen.serving, rollback.to):
         return status
     target = rollback.to.model_copy(update={"deployed_at": seen.now})
     done = rollback.model_copy(update={"finished_at": seen.now})
@@ -135,6 +150,7 @@ def start_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
         from_=failed.version,
         to=target.version,
         at=seen.now,
+        **_identity(failed),
     )
     rejected = _reject(seen, status, failed, trigger.reason, trigger.message)
     after = _with(rejected, rollback=rollback, candidate=None, history=_remember(seen, rejected, entry))
@@ -160,13 +176,17 @@ def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     if candidate is None or known(seen) is None:
         return status
     if seen.spec.version.pin is not None:
-        return status if candidate.version == seen.spec.version.pin else _make_way(seen, status, candidate)
+        is_pinned = candidate.version == seen.spec.version.pin
+        is_another = candidate.stage is Stage.VERIFYING and is_gone(seen, candidate)
+        return status if is_pinned and not is_another else _make_way(seen, status, candidate)
     row = summary_of(seen, candidate.version)
-    if candidate.stage is Stage.VERIFYING and (row is None or row.approval is not Approval.APPROVED):
+    is_approved = row is not None and row.approval is Approval.APPROVED and not is_gone(seen, candidate)
+    if candidate.stage is Stage.VERIFYING and not is_approved:
         return _with(status, candidate=None)
     wanted = policy_choice(seen, status)
     is_out_of_range = not seen.spec.version.admits(candidate.version)
-    is_superseded = wanted is not None and (wanted.version > candidate.version or is_out_of_range)
+    has_gone = wanted is not None and wanted.version == candidate.version and is_gone(seen, candidate)
+    is_superseded = wanted is not None and (is_older(candidate, wanted) or is_out_of_range or has_gone)
     if is_superseded and not _is_only_hope(seen, status, candidate):
         return _make_way(seen, status, candidate)
     return status
@@ -199,7 +219,7 @@ def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     candidate = status.candidate
     if candidate is None or candidate.stage is not Stage.VERIFYING:
         return status
-    package = package_of(seen, candidate.version)
+    package = own_package(seen, candidate)
     if package is None:
         return status
     finding = first_finding(seen, status, package)
@@ -210,7 +230,13 @@ def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
         return _take_traffic(seen, status, candidate_from(package, Stage.PROGRESSING, seen))
     if not finding.is_final or seen.spec.version.pin is not None:
         return status
-    entry = HistoryEntry(version=candidate.version, result=HistoryResult.REJECTED, reason=finding.reason, at=seen.now)
+    entry = HistoryEntry(
+        version=candidate.version,
+        result=HistoryResult.REJECTED,
+        reason=finding.reason,
+        at=seen.now,
+        **_identity(candidate),
+    )
     rejected = _reject(seen, status, candidate, finding.reason, finding.message)
     return _with(rejected, candidate=None, history=_remember(seen, rejected, entry))
 
@@ -225,11 +251,7 @@ def _take_traffic(seen: Observation, status: ModelStatus, candidate: Candidate) 
 def finish_progress(seen: Observation, status: ModelStatus) -> ModelStatus:
     """Every replica serves the candidate: it becomes current and its soak begins."""
     candidate = status.candidate
-    if (
-        candidate is None
-        or candidate.stage is not Stage.PROGRESSING
-        or not is_complete(seen.serving, candidate.version)
-    ):
+    if candidate is None or candidate.stage is not Stage.PROGRESSING or not is_complete(seen.serving, candidate):
         return status
     current = as_served(candidate).model_copy(update={"deployed_at": seen.now})
     soaking = candidate.model_copy(update={"stage": Stage.SOAKING, "started_at": seen.now})
@@ -274,9 +296,9 @@ def choose_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     package = package_of(seen, row.version) if row is not None else None
     if package is None or status.candidate is not None or (is_rolling_back(status) and not _may_leave_rollback(seen)):
         return status
-    if status.current is not None and package.version == status.current.version:
+    if status.current is not None and is_same(package, status.current):
         return status
-    if seen.spec.version.pin is None and _must_wait(seen, status, package.version):
+    if seen.spec.version.pin is None and _must_wait(seen, status, package):
         return status
     return _with(status, candidate=candidate_from(package, Stage.VERIFYING, seen))
 
@@ -286,20 +308,20 @@ def _may_leave_rollback(seen: Observation) -> bool:
     return seen.spec.version.pin is not None or (seen.serving is not None and seen.serving.deadline_exceeded)
 
 
-def _must_wait(seen: Observation, status: ModelStatus, version: int) -> bool:
+def _must_wait(seen: Observation, status: ModelStatus, package: ModelPackage) -> bool:
     """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair."""
     if status.current is None:
         return is_cooling_down(seen, status)
-    return is_backwards(seen, status, version) or is_paused(seen, status) or is_cooling_down(seen, status)
+    return is_backwards(seen, status, package) or is_paused(seen, status) or is_cooling_down(seen, status)
 
 
-def is_backwards(seen: Observation, status: ModelStatus, version: int) -> bool:
-    """Whether a version is older than the served one.
+def is_backwards(seen: Observation, status: ModelStatus, package: Mention) -> bool:
+    """Whether a version was made before the served one.
 
     A range that leaves the served version out is a person's word: it may lead backwards.
     """
     current = status.current
-    return current is not None and version < current.version and seen.spec.version.admits(current.version)
+    return current is not None and is_older(package, current) and seen.spec.version.admits(current.version)
 
 
 def is_cooling_down(seen: Observation, status: ModelStatus) -> bool:
@@ -311,6 +333,7 @@ def is_cooling_down(seen: Observation, status: ModelStatus) -> bool:
 
 RULES: tuple[Rule, ...] = (
     note_desired,
+    note_creation,
     clear_rejections,
     finish_rollback,
     start_rollback,
@@ -325,8 +348,8 @@ RULES: tuple[Rule, ...] = (
 
 
 def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reason, message: str) -> ModelStatus:
-    package = package_of(seen, served.version)
-    row = summary_of(seen, served.version)
+    package = own_package(seen, served)
+    row = summary_of(seen, served.version) if not is_gone(seen, served) else None
     entry = Rejection(
         version=served.version,
         reason=reason,
@@ -334,9 +357,15 @@ def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reas
         at=seen.now,
         fingerprint=package.fingerprint if package is not None else "",
         revoked=reason is Reason.APPROVAL_REVOKED if row is None else row.approval is not Approval.APPROVED,
+        **_identity(served),
     )
     others = tuple(old for old in status.rejected if old.version != served.version)
     return _with(status, rejected=(entry, *others)[:MAX_REJECTIONS])
+
+
+def _identity(served: Served) -> dict[str, Any]:
+    """What tells a package from another one of its number."""
+    return {"arn": served.arn, "sha256": served.sha256 or None, "created_at": served.created_at}
 
 
 def _remember(seen: Observation, status: ModelStatus, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:

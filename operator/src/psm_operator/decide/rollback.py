@@ -8,11 +8,13 @@ from psm_operator.api.conditions import Reason
 from psm_operator.api.policy import OnApprovalRevoked, RollbackMode
 from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Served, Stage
 from psm_operator.decide.evidence import is_revocation_confirmed
+from psm_operator.decide.packages import is_same
 from psm_operator.decide.scene import (
     artifact_of,
     is_rejected,
     is_rolling_back,
     known,
+    own_package,
     package_of,
     serving_target,
     summary_of,
@@ -76,7 +78,7 @@ def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trig
     """The served version's approval was withdrawn, or its package deleted, confirmed by a second read."""
     if seen.spec.rollback.on_approval_revoked is not OnApprovalRevoked.ROLLBACK:
         return None
-    if seen.evidence.version != serving.version or not is_revocation_confirmed(seen.evidence):
+    if not is_same(seen.evidence, serving) or not is_revocation_confirmed(seen.evidence):
         return None
     return Trigger(Reason.APPROVAL_REVOKED, withdrawal(seen, serving))
 
@@ -84,7 +86,7 @@ def approval_revoked(seen: Observation, _: ModelStatus, serving: Served) -> Trig
 def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -> Trigger | None:
     """The served version's package says that its data validation failed."""
     evidence = seen.evidence
-    if not seen.spec.analysis.require_data_validation or evidence.version != serving.version:
+    if not seen.spec.analysis.require_data_validation or not is_same(evidence, serving):
         return None
     if evidence.invalid_data_reads < CONFIRMING_READS:
         return None
@@ -93,7 +95,7 @@ def data_validation_failed(seen: Observation, _: ModelStatus, serving: Served) -
 
 def metric_failing(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
     """A metric failed `failureLimit` times in a row."""
-    if seen.evidence.version != serving.version:
+    if not is_same(seen.evidence, serving):
         return None
     for verdict in judge_serving(seen, status):
         count = seen.evidence.metric_failures.get(verdict.metric, 0)
@@ -109,7 +111,7 @@ def progress_deadline_exceeded(seen: Observation, status: ModelStatus, serving: 
     candidate = status.candidate
     if candidate is None or candidate.stage is not Stage.PROGRESSING or seen.serving is None:
         return None
-    if seen.serving.version != serving.version or not seen.serving.deadline_exceeded:
+    if not is_same(seen.serving, serving) or not seen.serving.deadline_exceeded:
         return None
     why = f": {seen.serving.failure}" if seen.serving.failure else ""
     limit = seen.spec.rollout.progress_deadline_seconds
@@ -176,7 +178,7 @@ def find_target(seen: Observation, status: ModelStatus, serving: Served, trigger
     """The first version that served before and may serve now: stable first, then history, newest first."""
     ways_back = earlier_versions(status)
     return next(
-        (t for t in ways_back if t.version != serving.version and _may_serve(seen, status, t, serving, trigger)), None
+        (t for t in ways_back if not is_same(t, serving) and _may_serve(seen, status, t, serving, trigger)), None
     )
 
 
@@ -186,15 +188,16 @@ def earlier_versions(status: ModelStatus) -> Iterator[Served]:
     if is_rolling_back(status) or (status.candidate is not None and status.candidate.stage is Stage.PROGRESSING):
         known_good += [status.current] if status.current is not None else []
     known_good += [entry.served for entry in status.history if entry.served is not None]
-    seen_versions: set[int] = set()
+    seen_packages: set[tuple[int, str, str]] = set()
     for served in known_good:
-        if served.version not in seen_versions:
-            seen_versions.add(served.version)
+        package = (served.version, served.arn, served.sha256)
+        if package not in seen_packages:
+            seen_packages.add(package)
             yield served
 
 
 def _may_serve(seen: Observation, status: ModelStatus, target: Served, serving: Served, trigger: Trigger) -> bool:
-    package = package_of(seen, target.version)
+    package = own_package(seen, target)
     if package is None or package.approval is not Approval.APPROVED or is_rejected(status, target.version):
         return False
     if not seen.spec.version.admits(target.version) or trigger.to not in (None, target.version):
@@ -209,12 +212,12 @@ def _may_serve(seen: Observation, status: ModelStatus, target: Served, serving: 
 
 def _is_no_worse(seen: Observation, target: Served, serving: Served, metric: str) -> bool:
     """The target passes the gate that fired and is not worse than what it replaces: this stops ping-pong."""
-    package = package_of(seen, target.version)
+    package = own_package(seen, target)
     if package is None:
         return False
     verdicts = judge_metrics(seen.spec.analysis, package, None)
     if any(v.metric == metric and v.outcome is not Outcome.PASS for v in verdicts):
         return False
-    before, after = package_of(seen, serving.version), metric_value(package, metric)
+    before, after = own_package(seen, serving), metric_value(package, metric)
     failing = metric_value(before, metric) if before is not None else None
     return after is not None and (failing is None or after >= failing)

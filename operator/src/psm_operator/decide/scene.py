@@ -2,6 +2,7 @@
 
 from psm_operator.api.spec import ModelSpec
 from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
+from psm_operator.decide.packages import Mention, described, is_gone_from, is_same
 from psm_operator.values import (
     Approval,
     Artifact,
@@ -34,9 +35,16 @@ def package_of(seen: Observation, version: int | None) -> ModelPackage | None:
     return None if snapshot is None or version is None else snapshot.packages.get(version)
 
 
-def is_listed(snapshot: Snapshot, version: int) -> bool:
-    """Whether the group has a version."""
-    return any(row.version == version for row in snapshot.summaries)
+def own_package(seen: Observation, served: Mention | None) -> ModelPackage | None:
+    """The described package that a version of the status was made of; None if that is gone, or its number is another's now."""
+    snapshot = known(seen)
+    return described(snapshot, served) if snapshot is not None and served is not None else None
+
+
+def is_gone(seen: Observation, served: Mention) -> bool:
+    """Whether the registry is known and has the package no more, though maybe another one of its number."""
+    snapshot = known(seen)
+    return snapshot is not None and is_gone_from(snapshot, served)
 
 
 def summary_of(seen: Observation, version: int) -> PackageSummary | None:
@@ -49,8 +57,11 @@ def summary_of(seen: Observation, version: int) -> PackageSummary | None:
 def withdrawal(seen: Observation, served: Served) -> str:
     """What the registry says of a version that is not to be served any more, as every sentence about it says it."""
     package = package_of(seen, served.version)
+    group = seen.spec.registry.model_package_group_name
     if summary_of(seen, served.version) is None:
-        return f"version {served.version} is no longer in group {seen.spec.registry.model_package_group_name}"
+        return f"version {served.version} is no longer in group {group}"
+    if is_gone(seen, served):
+        return f"version {served.version} of group {group} is another package now"
     return (
         f"approval of version {served.version} is now {package.approval.value if package is not None else 'withdrawn'}"
     )
@@ -102,14 +113,14 @@ def as_served(served: Served) -> Served:
     return Served(**{name: getattr(served, name) for name in Served.model_fields})
 
 
-def is_complete(workload: Workload | None, version: int) -> bool:
+def is_complete(workload: Workload | None, served: Served) -> bool:
     """Whether a Deployment runs a version on every wanted replica."""
-    return workload is not None and workload.version == version and workload.complete
+    return workload is not None and is_same(workload, served) and workload.complete
 
 
-def is_ready(workload: Workload | None, version: int) -> bool:
+def is_ready(workload: Workload | None, served: Served) -> bool:
     """Whether at least one replica of a version answers."""
-    return workload is not None and workload.version == version and workload.ready_replicas > 0
+    return workload is not None and is_same(workload, served) and workload.ready_replicas > 0
 
 
 def artifact_of(seen: Observation, version: int) -> Artifact:
@@ -124,6 +135,7 @@ def candidate_from(package: ModelPackage, stage: Stage, seen: Observation) -> Ca
         arn=package.arn,
         model_data_url=package.model_data_url,
         sha256=package.sha256,
+        created_at=package.created_at,
         stage=stage,
         started_at=seen.now,
     )

@@ -4,6 +4,7 @@ from psm_operator.api.conditions import ConditionType, Reason
 from psm_operator.api.policy import OnApprovalRevoked, OnNoTarget
 from psm_operator.api.status import ModelStatus, OffHoursStatus, Stage
 from psm_operator.decide.evidence import is_doubted, is_revocation_confirmed
+from psm_operator.decide.packages import is_same
 from psm_operator.decide.plan import AUTOSCALER
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import is_rolling_back, known, serving_target
@@ -63,7 +64,7 @@ def _is_better_silent(seen: Observation, status: ModelStatus, blocked: Blocked |
     is_silencing = rules.on_approval_revoked is OnApprovalRevoked.SCALE_TO_ZERO
     if blocked is not None and rules.on_no_target is OnNoTarget.SCALE_TO_ZERO:
         return True
-    if is_silencing and seen.evidence.version == serving.version and is_revocation_confirmed(seen.evidence):
+    if is_silencing and is_same(seen.evidence, serving) and is_revocation_confirmed(seen.evidence):
         return True
     may_be_silent = is_silencing or rules.on_no_target is OnNoTarget.SCALE_TO_ZERO
     return may_be_silent and _is_silent(seen) and (known(seen) is None or is_doubted(seen.evidence))

@@ -6,15 +6,16 @@ from psm_operator.decide.desired.model import serving_selector
 from psm_operator.decide.evidence import is_doubted, is_revocation_seen
 from psm_operator.decide.gates import Finding, first_finding, verification_finding
 from psm_operator.decide.monitoring.told import monitoring_ready
+from psm_operator.decide.packages import is_same
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import (
+    is_gone,
     is_rolling_back,
     known,
-    package_of,
+    own_package,
     policy_choice,
     requested_at,
     serving_target,
-    summary_of,
     withdrawal,
 )
 from psm_operator.decide.sizing import is_paused, off_hours
@@ -90,9 +91,15 @@ def _as_before(seen: Observation, kind: ConditionType) -> Judgement | None:
 def _is_still_blocked(seen: Observation, release: ModelStatus, reason: Reason) -> bool:
     """Whether a rollback was due, and only the count that said so was forgotten by a restart: the doubt is there."""
     serving = serving_target(release)
-    is_doubt_about_it = serving is not None and seen.evidence.version == serving.version and is_doubted(seen.evidence)
+    is_doubt_about_it = serving is not None and is_same(seen.evidence, serving) and is_doubted(seen.evidence)
     is_same_spec = seen.status.observed_generation == seen.generation
     return reason in BLOCKED and is_doubt_about_it and is_same_spec and known(seen) is not None
+
+
+def _is_being_replaced(release: ModelStatus, blocked: Blocked) -> bool:
+    """Whether a version that never served is proving itself, to serve instead of one that has no way back."""
+    is_verifying = release.candidate is not None and release.candidate.stage is Stage.VERIFYING
+    return is_verifying and blocked.reason is Reason.NO_ROLLBACK_TARGET
 
 
 def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None) -> tuple[Reason, str] | None:
@@ -100,7 +107,7 @@ def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None)
     before = _as_before(seen, ConditionType.STALLED)
     if before is not None and (_is_unread(seen) or (blocked is None and _is_still_blocked(seen, release, before[1]))):
         return before[1:]
-    if blocked is not None:
+    if blocked is not None and not _is_being_replaced(release, blocked):
         return blocked.reason, blocked.message
     if isinstance(seen.registry, RegistryUnknown):
         is_final = seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND
@@ -132,7 +139,7 @@ def waiting_for(seen: Observation, release: ModelStatus) -> Finding | None:
     candidate = release.candidate
     if candidate is None or candidate.stage is not Stage.VERIFYING:
         return None
-    package = package_of(seen, candidate.version)
+    package = own_package(seen, candidate)
     finding = first_finding(seen, release, package) if package is not None else None
     return finding or verification_finding(seen, release, candidate)
 
@@ -270,7 +277,7 @@ def _unjudged(seen: Observation, release: ModelStatus) -> Judgement:
     serving = serving_target(release)
     if isinstance(seen.registry, RegistryUnknown):
         return UNKNOWN, seen.registry.reason, "metrics cannot be read"
-    if serving is not None and summary_of(seen, serving.version) is None:
+    if serving is not None and is_gone(seen, serving):
         return UNKNOWN, Reason.METRICS_UNREADABLE, f"{withdrawal(seen, serving)}, and its metrics with it"
     return UNKNOWN, Reason.NOT_CHECKED, "no version is served yet, or no metric is asked for"
 
@@ -290,11 +297,11 @@ def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
         return UNKNOWN, Reason.REGISTRY_UNAVAILABLE, "the registry cannot be read"
     serving = release.current
     desired = release.desired
-    if is_revocation_seen(seen.evidence) and serving is not None and seen.evidence.version == serving.version:
+    if is_revocation_seen(seen.evidence) and serving is not None and is_same(seen.evidence, serving):
         return FALSE, Reason.APPROVAL_REVOKED, withdrawal(seen, serving)
     if desired is None:
         return (FALSE, *_nothing_to_choose(seen, release)) if serving else (FALSE, Reason.PENDING, "nothing to serve")
-    if serving is not None and serving.version == desired.version:
+    if serving is not None and serving.version == desired.version and not is_gone(seen, serving):
         return TRUE, Reason.SERVING, "what is served is what the policy picks"
     return _behind(seen, release, desired)
 
@@ -305,11 +312,13 @@ def _behind(seen: Observation, release: ModelStatus, desired: Desired) -> Judgem
         return FALSE, Reason.REJECTED, f"version {desired.version} rejected: {rejection.message}"
     if is_paused(seen, release):
         return FALSE, Reason.OFF_HOURS, f"version {desired.version} waits for the end of off-hours"
-    return FALSE, Reason.PROGRESSING, f"version {desired.version} is not served yet"
+    is_another = release.current is not None and release.current.version == desired.version
+    what = "was made anew and " if is_another else ""
+    return FALSE, Reason.PROGRESSING, f"version {desired.version} {what}is not served yet"
 
 
 def _with_metrics(seen: Observation, current: Served | None, verdicts: tuple[Verdict, ...]) -> Served | None:
-    package = package_of(seen, current.version) if current is not None else None
+    package = own_package(seen, current)
     if current is None or package is None or not verdicts:
         return current
     return current.model_copy(update={"metrics": metric_values(package, verdicts)})

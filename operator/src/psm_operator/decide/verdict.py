@@ -11,8 +11,9 @@ from decimal import Decimal
 from psm_contract.metadata import EVALUATED, format_metric, is_share, read_metric
 from psm_operator.api.metrics import AnalysisMetric, CloudWatchMetric, MetricSource, Threshold
 from psm_operator.api.policy import Analysis
-from psm_operator.api.status import MetricValue, ModelStatus
-from psm_operator.decide.scene import known, package_of, serving_target
+from psm_operator.api.status import MetricValue, ModelStatus, Served
+from psm_operator.decide.packages import described, is_same
+from psm_operator.decide.scene import known, own_package, serving_target
 from psm_operator.values import MetricQuery, MetricReading, ModelPackage, Observation, Outcome, Snapshot, Verdict
 
 
@@ -37,8 +38,13 @@ class Baseline:
         values: the metrics that can be compared with.
     """
 
-    version: int
+    of: Served
     values: Mapping[str, Decimal]
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.of.version
 
 
 def baseline_of(status: ModelStatus, snapshot: Snapshot | None) -> Baseline | None:
@@ -49,12 +55,11 @@ def baseline_of(status: ModelStatus, snapshot: Snapshot | None) -> Baseline | No
     stable = status.stable
     if stable is None:
         return None
-    package = snapshot.packages.get(stable.version) if snapshot is not None else None
-    is_same = package is not None and (not stable.sha256 or package.sha256 == stable.sha256)
-    said = package.metrics if package is not None and is_same else {}
+    package = described(snapshot, stable) if snapshot is not None else None
+    said = package.metrics if package is not None else {}
     texts = [(metric.name, metric.value) for metric in stable.metrics] + list(said.items())
     read = ((name, read_metric(name, text)) for name, text in texts)
-    return Baseline(stable.version, {name: value for name, value in read if value is not None})
+    return Baseline(stable, {name: value for name, value in read if value is not None})
 
 
 def judge_metrics(
@@ -68,7 +73,7 @@ def judge_metrics(
         stable: what it must not be worse than; None, or the same version, skips the comparison.
         live: what is measured of `package`; None while it does not serve, and then CloudWatch metrics are left out.
     """
-    against = stable if stable is not None and stable.version != package.version else None
+    against = stable if stable is not None and not is_same(stable.of, package) else None
     judged = (_judge(metric, package, against, live) for metric in analysis.metrics)
     return tuple(verdict for verdict in judged if verdict is not None)
 
@@ -76,7 +81,7 @@ def judge_metrics(
 def judge_serving(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]:
     """The verdicts on the version that serves; empty while there is none or the registry is unknown."""
     serving = serving_target(status)
-    package = package_of(seen, serving.version) if serving is not None else None
+    package = own_package(seen, serving)
     if package is None:
         return ()
     live = Live(seen.readings, serving_since(status))
@@ -86,7 +91,7 @@ def judge_serving(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]
 def serving_since(status: ModelStatus) -> datetime | None:
     """When every replica began to serve the version that is meant to serve; None while it is on its way."""
     serving, current = serving_target(status), status.current
-    is_there = serving is not None and current is not None and current.version == serving.version
+    is_there = serving is not None and current is not None and is_same(current, serving)
     return current.deployed_at if is_there and current is not None else None
 
 
