@@ -1,8 +1,9 @@
 """Registry polls shared by every model of a group: AWS calls per minute do not grow with the number of models.
 
-One task per group reads it at the shortest interval that any follower asked for and hands the models' keys to
-`on_poll` when a read ends, well or badly. `view` answers from memory. What cannot be read is unknown at once: the last
-good snapshot is never served as if it were news.
+One task per group reads it at the shortest interval that any follower asked for. When a read ends, well or badly, it
+hands to `on_poll` the keys of the models that need a pass: all of them when it says anything new, else those that did not
+`rest` since their last pass. `view` answers from memory. What cannot be read is unknown at once: the last good snapshot
+is never served as if it were news.
 
 When a group is read
 - First: at once, so that a new model resolves fast. When many groups are followed already (a restart), the first read
@@ -25,7 +26,7 @@ from psm_operator.due import Due
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.ports import Registry
 from psm_operator.timers import Timer
-from psm_operator.values import GroupRef, ObjectRef, RegistryUnknown, RegistryView, Snapshot
+from psm_operator.values import GroupRef, ObjectRef, RegistryUnknown, RegistryView, Snapshot, is_same_content
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Group:
     due: Due
     view: RegistryView
     followers: dict[ObjectRef, Interest] = field(default_factory=dict)
+    resting: set[ObjectRef] = field(default_factory=set)
     asked: frozenset[int] = frozenset()
     started: float | None = None
     unknown_since: float | None = None
@@ -133,7 +135,7 @@ class SharedPolls:
         return known.view if known is not None else _not_read_yet(group)
 
     def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
-        """Declare what `ref` follows; replaces its last declaration."""
+        """Declare what `ref` follows; replaces its last declaration, and ends its rest."""
         before = self._followed.get(ref)
         if before is not None and before != group:
             self.unwatch(ref)
@@ -141,12 +143,19 @@ class SharedPolls:
         longer_s = known.interval_s if known.followers else interval_s
         self._followed[ref] = group
         known.followers[ref] = Interest(interval_s, versions)
+        known.resting.discard(ref)
         if known.task is None:
             known.task = asyncio.create_task(self._poll_on(known), name=f"poll {group}")
         if known.started is not None and known.interval_s < longer_s:
             self._bring_forward(known, known.started + known.interval_s)
         if isinstance(known.view, Snapshot) and self._is_missing(known, known.view, versions):
             self._bring_forward(known, self._timer.time())
+
+    def rest(self, ref: ObjectRef, view: RegistryView) -> None:
+        """A pass over `ref` that saw `view` needs no other until a read says anything else."""
+        group = self._followed.get(ref)
+        if group is not None and is_same_content(view, self._groups[group].view):
+            self._groups[group].resting.add(ref)
 
     def unwatch(self, ref: ObjectRef) -> None:
         """`ref` is gone; a group nobody follows is no longer polled."""
@@ -155,6 +164,7 @@ class SharedPolls:
             return
         known = self._groups[group]
         del known.followers[ref]
+        known.resting.discard(ref)
         if not known.followers:
             del self._groups[group]
             self._metrics.group_forgotten(group)
@@ -214,10 +224,14 @@ class SharedPolls:
             await known.due.come()
             known.started = self._timer.time()
             known.due.at = float("inf")
+            before = known.view
             await self._poll(known)
             now = self._timer.time()
             known.due.at = min(known.due.at, max(now, known.started + self._delay_s(known)))
-            self._on_poll(frozenset(known.followers))
+            if not is_same_content(before, known.view):
+                known.resting.clear()
+            if woken := known.followers.keys() - known.resting:
+                self._on_poll(frozenset(woken))
 
     async def _poll(self, known: Group) -> None:
         self._number += 1

@@ -60,6 +60,9 @@ class RegistryPolls(Protocol):
     def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
         """Declare that `ref` follows `group` at least this often and needs `versions` described; replaces its last declaration."""
 
+    def rest(self, ref: ObjectRef, view: RegistryView) -> None:
+        """A pass over `ref` that saw `view` needs no other until a read says anything else; the next `watch` ends that."""
+
     def unwatch(self, ref: ObjectRef) -> None:
         """`ref` is gone; a group nobody follows is no longer polled."""
 
@@ -187,8 +190,12 @@ class Cluster(Protocol):
             Retryable: somebody else wrote first (conflict), or it is not allowed.
         """
 
-    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
-        """Record a Kubernetes Event under a name derived from `event.key`: the same key never makes two."""
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> bool:
+        """Record a Kubernetes Event under a name derived from `event.key`: the same key never makes two.
+
+        Returns:
+            Whether that is done with; if not, it is to be tried again later.
+        """
 
 
 class Telemetry(Protocol):

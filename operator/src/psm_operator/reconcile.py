@@ -44,11 +44,15 @@ async def reconcile(ref: ObjectRef, deps: Deps) -> Result:
     plan = decide(seen, deps.defaults)
     declared = await declare(seen, plan, deps.cluster)
     applied = await apply_plan(seen, plan, deps.cluster)
-    await report(seen, declared, plan, applied, deps)
+    is_told = await report(seen, declared, plan, applied, deps)
     if (error := applied.error()) is not None:
         raise error
     has_moved = declared is not seen  # another version is in play: look at once at what that brings with it
-    return Result(0.0 if has_moved or applied.is_surprised else plan.requeue_after_s)
+    if has_moved or applied.is_surprised:
+        return Result(0.0)
+    if is_told and not plan.needs_every_read:
+        deps.polls.rest(ref, seen.registry)
+    return Result(plan.requeue_after_s)
 
 
 def is_unread(seen: Observation) -> bool:

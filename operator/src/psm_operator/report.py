@@ -41,18 +41,22 @@ async def _confirm(seen: Observation, cluster: Cluster) -> None:
         raise Retryable(f"{seen.ref} changed while it was looked at; looking again", retry_after_s=0)
 
 
-async def report(seen: Observation, declared: Observation, plan: Plan, applied: Applied, deps: Deps) -> None:
+async def report(seen: Observation, declared: Observation, plan: Plan, applied: Applied, deps: Deps) -> bool:
     """Write the status if it says anything new, record Events and metrics, and pass on the wish for an early poll.
 
     `seen` is as observed: what its status did not say yet is news. `declared` has the status as `declare` left it.
+
+    Returns:
+        Whether everything is told: an Event may have to wait its turn.
     """
     status = with_children(plan.release, seen, applied)
     await _write(declared, status, deps.cluster)
-    for event in events(seen, status, tuple(applied.done)):
-        await deps.cluster.record(seen.ref, seen.uid, event)
+    news = events(seen, status, tuple(applied.done))
+    told = [await deps.cluster.record(seen.ref, seen.uid, event) for event in news]
     deps.telemetry.observed(seen, replace(plan, release=status))
     if plan.refresh_registry_after_s is not None:
         deps.polls.hasten(group_of(seen.spec), plan.refresh_registry_after_s)
+    return all(told)
 
 
 async def report_ending(seen: Ending, deps: Deps) -> None:

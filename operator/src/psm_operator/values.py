@@ -143,6 +143,13 @@ class RegistryUnknown:
 RegistryView = Snapshot | RegistryUnknown
 
 
+def is_same_content(one: RegistryView, other: RegistryView) -> bool:
+    """Whether two reads of a group say the same, whenever they were made."""
+    if isinstance(one, Snapshot) and isinstance(other, Snapshot):
+        return (one.summaries, one.packages) == (other.summaries, other.packages)
+    return one == other
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class MetricQuery:
     """One CloudWatch metric and how it is summed up.
@@ -366,12 +373,14 @@ class Plan:
         actions: what to write to children, in order.
         requeue_after_s: when time alone would change the decision; None if never.
         refresh_registry_after_s: ask for an early poll, to confirm what one read said.
+        needs_every_read: another read of the registry may change the decision even if it says the same again.
     """
 
     release: ModelStatus
     actions: tuple[Action, ...]
     requeue_after_s: float | None = None
     refresh_registry_after_s: float | None = None
+    needs_every_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,47 @@ async def test_reads_do_not_grow_with_the_number_of_followers() -> None:
         assert b.told[-1] == frozenset(followers)
 
 
+async def test_a_model_at_rest_is_woken_by_what_is_new_and_by_nothing_else() -> None:
+    """A read that says the same wakes who did not rest; a change, an outage and its end wake everybody."""
+    async with bench() as b:
+        for ref in (A, B):
+            b.polls.watch(ref, GROUP, interval_s=15, versions=NONE)
+        await settle()
+        b.polls.rest(A, b.polls.view(GROUP))
+        b.told.clear()
+        await b.timer.advance(15)
+        assert b.told == [{B}]
+        b.polls.rest(B, b.polls.view(GROUP))
+        await b.timer.advance(60)
+        assert b.told == [{B}]
+        b.registry.register(GROUP)
+        await b.timer.advance(15)
+        assert b.told[1:] == [{A, B}]
+        for ref in (A, B):
+            b.polls.rest(ref, b.polls.view(GROUP))
+        b.registry.fault = Retryable("away", reason=Reason.REGISTRY_UNAVAILABLE)
+        await b.timer.advance(15)
+        assert b.told[2:] == [{A, B}]
+
+
+async def test_a_pass_that_saw_an_older_read_or_has_just_begun_does_not_rest() -> None:
+    """What was read meanwhile is still to be looked at."""
+    async with bench() as b:
+        b.polls.watch(A, GROUP, interval_s=15, versions=NONE)
+        await settle()
+        seen = b.polls.view(GROUP)
+        b.registry.register(GROUP)
+        await b.timer.advance(15)
+        b.told.clear()
+        b.polls.rest(A, seen)
+        await b.timer.advance(15)
+        assert b.told == [{A}]
+        b.polls.rest(A, b.polls.view(GROUP))
+        b.polls.watch(A, GROUP, interval_s=15, versions=NONE)
+        await b.timer.advance(15)
+        assert b.told == [{A}, {A}]
+
+
 async def test_the_shortest_interval_counts_and_never_below_fifteen_seconds() -> None:
     """One impatient follower hastens for all; nobody is allowed to starve the account."""
     async with bench() as b:

@@ -72,15 +72,15 @@ class EventRecorder:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._recorded: OrderedDict[str, None] = OrderedDict()
 
-    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
-        """Record one Event unless its key was recorded before."""
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> bool:
+        """Record one Event unless its key was recorded before; False if that must wait for a token."""
         name = event_name(ref, uid, event)
         if name in self._recorded:
-            return
+            return True
         if not self._bucket(uid).take(self._timer.time()):
             self._metrics.event_dropped("rate")
             log.warning("event not recorded, too many: %s", event.message, extra={"model": str(ref)})
-            return
+            return False
         try:
             await self._api.send("POST", EVENT.path(ref.namespace), body=self._manifest(name, ref, uid, event))
         except Refusal as err:
@@ -90,6 +90,7 @@ class EventRecorder:
         self._recorded[name] = None
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
+        return True
 
     def _bucket(self, uid: str) -> Bucket:
         bucket = self._buckets.setdefault(uid, Bucket(float(BURST), self._timer.time()))

@@ -181,10 +181,10 @@ class KubernetesCluster:
         else:
             self._cache.put(MODEL, live)
 
-    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> bool:
         """Record a Kubernetes Event, once per key."""
         self._fence()
-        await self._recorder.record(ref, uid, event)
+        return await self._recorder.record(ref, uid, event)
 
     # --- for the runtime ------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from psm_operator.values import (
     RegistryUnknown,
     RegistryView,
     Snapshot,
+    is_same_content,
 )
 
 ACCOUNT = "123456789012"
@@ -159,8 +160,9 @@ class MemoryPolls:
 
     Attributes:
         interests: what each resource follows.
+        resting: those whose last pass needs no other until a poll says anything new.
         hastened: group -> the soonest early poll asked for since the last one, in seconds.
-        on_poll: told which resources to look at again, after every poll.
+        on_poll: told which resources to look at again, after a poll: empty if none.
     """
 
     def __init__(self, registry: MemoryRegistry) -> None:
@@ -168,6 +170,7 @@ class MemoryPolls:
         self._views: dict[GroupRef, RegistryView] = {}
         self._number = 0
         self.interests: dict[ObjectRef, Interest] = {}
+        self.resting: set[ObjectRef] = set()
         self.hastened: dict[GroupRef, float] = {}
         self.on_poll: Callable[[frozenset[ObjectRef]], None] = lambda _: None
 
@@ -180,9 +183,17 @@ class MemoryPolls:
     def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
         """Declare what `ref` follows; replaces its last declaration."""
         self.interests[ref] = Interest(group, interval_s, versions)
+        self.resting.discard(ref)
+
+    def rest(self, ref: ObjectRef, view: RegistryView) -> None:
+        """A pass over `ref` that saw `view` needs no other until a poll says anything else."""
+        interest = self.interests.get(ref)
+        if interest is not None and is_same_content(view, self.view(interest.group)):
+            self.resting.add(ref)
 
     def unwatch(self, ref: ObjectRef) -> None:
         """`ref` is gone; a group nobody follows is forgotten."""
+        self.resting.discard(ref)
         interest = self.interests.pop(ref, None)
         if interest is not None and not self._followers(interest.group):
             self._views.pop(interest.group, None)
@@ -192,11 +203,14 @@ class MemoryPolls:
         self.hastened[group] = min(after_s, self.hastened.get(group, after_s))
 
     def poll(self) -> None:
-        """Read every followed group once and tell `on_poll`."""
+        """Read every followed group once and tell `on_poll` who needs a pass."""
         for group in {interest.group for interest in self.interests.values()}:
             self.hastened.pop(group, None)
-            self._views[group] = self._read(group)
-            self.on_poll(self._followers(group))
+            before, self._views[group] = self.view(group), self._read(group)
+            followers = self._followers(group)
+            if not is_same_content(before, self.view(group)):
+                self.resting -= followers
+            self.on_poll(followers - self.resting)
 
     def _read(self, group: GroupRef) -> RegistryView:
         self._number += 1

@@ -211,12 +211,13 @@ class MemoryCluster:
         if "deletionTimestamp" in metadata and not finalizers:
             self._take_away(key)
 
-    async def record(self, ref: ObjectRef, uid: str, event: Event) -> None:
+    async def record(self, ref: ObjectRef, uid: str, event: Event) -> bool:
         """Keep the first event of each key."""
         self.before_call("record")
         if (uid, event.key) not in self.events:
             self.events[uid, event.key] = event
             self.writes.append(f"event {event.reason} {ref.name}")
+        return True
 
     # --- what people and other controllers do ---------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from psm_operator.decide.rollback import Blocked, rollback_decision
 from psm_operator.decide.scene import proving, serving_target
 from psm_operator.decide.sizing import held_at, size_to_start_with
 from psm_operator.decide.summary import summarise
-from psm_operator.decide.timing import refresh_registry_after_s, requeue_after_s
+from psm_operator.decide.timing import needs_every_read, refresh_registry_after_s, requeue_after_s
 from psm_operator.values import Observation, Plan, ServeTarget
 
 
@@ -29,6 +29,7 @@ def decide(seen: Observation, defaults: PredictorDefaults) -> Plan:
         actions=() if seen.spec.suspend else actions(wanted, seen.children),
         requeue_after_s=requeue_after_s(seen, release),
         refresh_registry_after_s=refresh_registry_after_s(seen, release),
+        needs_every_read=needs_every_read(seen, release),
     )
 
 

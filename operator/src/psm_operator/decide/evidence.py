@@ -63,6 +63,19 @@ def fold_evidence(
     )
 
 
+def is_counting(
+    evidence: Evidence,
+    snapshot: Snapshot,
+    status: ModelStatus,
+    analysis: Analysis,
+    readings: Mapping[MetricQuery, MetricReading],
+) -> bool:
+    """Whether one more read that says the same again would add to what was counted."""
+    again = replace(snapshot, number=snapshot.number + 1, read_at=snapshot.read_at + CONFIRMATION)
+    after = fold_evidence(evidence, again, status, analysis, readings)
+    return replace(after, poll=evidence.poll) != evidence
+
+
 def _is_fresh(before: Evidence, verdict: Verdict, *, is_new_poll: bool) -> bool:
     """A datapoint is news once; what comes from the registry, or did not come at all, is news at every poll."""
     return is_new_poll if verdict.at is None else before.datapoints.get(verdict.metric) != verdict.at

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from psm_operator.api.status import ModelStatus, Stage
-from psm_operator.decide.evidence import CONFIRMATION, is_revocation_confirmed
+from psm_operator.decide.evidence import CONFIRMATION, is_counting, is_revocation_confirmed
 from psm_operator.decide.release import is_cooling_down, soak_end
 from psm_operator.decide.scene import (
     is_rolling_back,
@@ -28,12 +28,16 @@ def requeue_after_s(seen: Observation, status: ModelStatus) -> float | None:
     """Seconds until the decision should be taken again though nothing was reported; None if never."""
     if seen.spec.suspend:
         return None
-    candidate = status.candidate
-    is_moving = is_rolling_back(status) or (candidate is not None and candidate.stage is not Stage.SOAKING)
-    is_incomplete = seen.serving is not None and not seen.serving.complete
     left = [(moment - seen.now).total_seconds() for moment in _moments(seen, status)]
-    due = [seconds for seconds in left if seconds > 0] + [LOOK_AT_PODS_S] * (is_moving or is_incomplete)
+    due = [seconds for seconds in left if seconds > 0] + [LOOK_AT_PODS_S] * _is_moving(seen, status)
     return min(due, default=None)
+
+
+def _is_moving(seen: Observation, status: ModelStatus) -> bool:
+    """Whether a version is on its way, or a Deployment has not arrived: pods and artifacts are asked at every pass."""
+    candidate = status.candidate
+    is_on_its_way = is_rolling_back(status) or (candidate is not None and candidate.stage is not Stage.SOAKING)
+    return is_on_its_way or (seen.serving is not None and not seen.serving.complete)
 
 
 def _moments(seen: Observation, status: ModelStatus) -> Iterator[datetime]:
@@ -48,6 +52,21 @@ def _moments(seen: Observation, status: ModelStatus) -> Iterator[datetime]:
     change = next_change(seen.spec.schedule, seen.now)
     if change is not None:
         yield change
+
+
+def needs_every_read(seen: Observation, status: ModelStatus) -> bool:
+    """Whether a read of the registry that says nothing new may change the decision all the same.
+
+    It does where reads are counted, where a person waits, and where a pass asks what nobody watches. What time alone changes comes with
+    `requeue_after_s`, except while the model is suspended: nothing is requeued then.
+    """
+    if seen.spec.suspend or _is_moving(seen, status) or rollback_wish(seen.annotations, status) is not None:
+        return True
+    snapshot = known(seen)
+    is_counted = snapshot is not None and is_counting(
+        seen.evidence, snapshot, status, seen.spec.analysis, seen.readings
+    )
+    return is_counted or refresh_registry_after_s(seen, status) is not None
 
 
 def refresh_registry_after_s(seen: Observation, status: ModelStatus) -> float | None:

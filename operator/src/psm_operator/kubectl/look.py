@@ -159,6 +159,9 @@ class ReadOnce:
     def watch(self, *_: object, **__: object) -> None:
         """Nothing is followed."""
 
+    def rest(self, ref: ObjectRef, view: RegistryView) -> None:
+        """Nobody is woken."""
+
     def unwatch(self, ref: ObjectRef) -> None:
         """Nothing is followed."""
 
