@@ -1,6 +1,6 @@
 """Everything that runs for as long as the process does, and how it ends.
 
-Started by `__main__` with its parts. Order at the start: serve probes, list everything (warm caches), watch, lead, work.
+Started by `__main__` with its parts. Order at the start: serve probes, wait for the CRD, list everything (warm caches), watch, lead, work.
 Order at the end: no new passes, passes under way finish, polls stop, the lease is released, watches stop. Whoever loses
 the lease ends at once, without finishing anything: the next leader may start in five seconds.
 """
@@ -11,11 +11,13 @@ import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
 
 from psm_operator import health
+from psm_operator.adapters.kinds import MODEL
 from psm_operator.adapters.kubernetes import KubernetesCluster
 from psm_operator.election import Election, LeadershipLost
 from psm_operator.errors import OperatorError
@@ -28,8 +30,13 @@ from psm_operator.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
+APPLY_CRDS = "apply the CRD, in crds/ of the repository and of the chart"
+
 SWEEP_RETRY_S = 2.0
 """Between tries to list everything while the API server is away."""
+
+CRD_BACKOFFS_S = (1.0, 2.0, 5.0, 10.0)
+"""Between looks for the CRD; the last one is repeated: a person who has just applied it waits no longer."""
 
 KOPF_STOP_S = 8.0
 """kopf waits up to 5 s for handlers of its own."""
@@ -64,6 +71,7 @@ class Runtime:
 
     Attributes:
         stop: set it to end gracefully.
+        served: set once the API server serves our resource: kopf never looks again for what it does not find.
         warm: set once everything was listed.
         unwatch: set at the end, to stop kopf; it closes its connections only when asked to stop, not when cancelled.
         on_end: called when the end begins, well or not.
@@ -72,6 +80,7 @@ class Runtime:
 
     parts: Parts
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    served: asyncio.Event = field(default_factory=asyncio.Event)
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     unwatch: asyncio.Event = field(default_factory=asyncio.Event)
     ports: Ports = field(default_factory=Ports)
@@ -99,7 +108,9 @@ class Runtime:
                 asyncio.create_task(self.stop.wait(), name="stop"),
             }
             await asyncio.sleep(0)  # their own tasks start now: kopf cancels at its end what started after it
-            watches = await self._watch(handle_signals=handle_signals)
+            if handle_signals:
+                self._handle_signals()
+            watches = asyncio.create_task(self._watch(handle_signals=handle_signals), name="watches")
             try:
                 return await self._supervise(essential, watches)
             finally:
@@ -107,13 +118,35 @@ class Runtime:
 
     def not_ready(self) -> tuple[str, ...]:
         """Why `/readyz` says no: a standby is ready as soon as its caches are warm, and while every kind is watched."""
+        if not self.served.is_set():
+            return (f"the API server does not serve {MODEL.plural} of {MODEL.api_version}: {APPLY_CRDS}",)
         if not self.warm.is_set():
             return ("caches are not warm: not everything has been listed yet",)
         return self.parts.watchdog.unwatched()
 
     # --- starting -------------------------------------------------------------------------------------------------
 
-    async def _watch(self, *, handle_signals: bool) -> asyncio.Task[Any]:
+    def _handle_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+
+    async def _wait_for_crd(self) -> None:
+        """Return when the API server serves our resource; until then nothing is expected of watches."""
+        for delay_s in chain(CRD_BACKOFFS_S, repeat(CRD_BACKOFFS_S[-1])):
+            why = f"the API server does not serve {MODEL.plural} of {MODEL.api_version}: {APPLY_CRDS}"
+            try:
+                if await self.parts.cluster.is_served(MODEL):
+                    break
+            except OperatorError as err:
+                why = f"the CRD could not be looked for: {err}"
+            log.warning("%s; looking again in %g s", why, delay_s)
+            self.parts.watchdog.postpone()
+            await asyncio.sleep(delay_s)
+        self.parts.watchdog.postpone()
+        self.served.set()
+
+    async def _watch(self, *, handle_signals: bool) -> None:
+        await self._wait_for_crd()
         others = asyncio.all_tasks()
         namespaces = watched_namespaces(self.parts.settings)
         tasks = await kopf.spawn_tasks(
@@ -125,9 +158,8 @@ class Runtime:
             stop_flag=self.unwatch,
         )
         if handle_signals:  # kopf has just installed its own handlers, which would stop the watches first
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
-        return asyncio.create_task(kopf.run_tasks(tasks, ignored=others), name="watches")
+            self._handle_signals()
+        await kopf.run_tasks(tasks, ignored=others)
 
     async def _lead(self) -> None:
         """Lead, and let passes run once caches are warm: a cold cache would look as if children were absent."""
@@ -153,6 +185,7 @@ class Runtime:
 
     async def _sweep_on(self) -> None:
         """List everything now and then, and look at every model again, also at those that went unnoticed."""
+        await self.served.wait()
         while True:
             try:
                 await self._sweep()
@@ -200,7 +233,8 @@ class Runtime:
         parts.telemetry.leading(is_leader=False)
         await parts.election.release()
         self.unwatch.set()
-        await asyncio.wait({watches}, timeout=KOPF_STOP_S)
+        if self.served.is_set():
+            await asyncio.wait({watches}, timeout=KOPF_STOP_S)
 
 
 def watched_namespaces(settings: Settings) -> tuple[str, ...]:

@@ -85,6 +85,11 @@ class Watchdog:
         self._watched_version = max(self._watched_version, int(resource_version))
         self._owed_since = None if self._watched_version >= self._owed_version else self._timer.time()
 
+    def postpone(self) -> None:
+        """Watches cannot start yet, and nobody can help that from here: the time that they are given begins now."""
+        self._started = self._timer.time()
+        self._owed_since = None if self._owed_since is None else self._started
+
     def saw_event(self, kind: str) -> None:
         """The watch of a kind delivered something."""
         self._last_events[kind] = self._timer.time()

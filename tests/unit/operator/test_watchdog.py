@@ -114,3 +114,14 @@ async def test_a_renewal_that_the_watch_showed_before_the_answer_is_not_owed(ben
     bench.dog.renewed("2000")
     await bench.timer.advance(100_000)
     assert bench.dog.complaints() == ()
+
+
+async def test_while_watches_cannot_start_nothing_is_expected_of_them(bench: Bench) -> None:
+    """An operator that waits for its CRD is alive; once it need not wait, its patience begins."""
+    bench.running.discard(MODELS)
+    for _ in range(30):
+        await bench.renew_for(10, watched=False)
+        bench.dog.postpone()
+        assert bench.dog.complaints() == ()
+    await bench.timer.advance(Patience().start_s)
+    assert MODELS in bench.dog.complaints()[0]

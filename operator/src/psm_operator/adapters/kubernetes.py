@@ -188,6 +188,20 @@ class KubernetesCluster:
 
     # --- for the runtime ------------------------------------------------------------------------------------------
 
+    async def is_served(self, resource: Resource) -> bool:
+        """Whether discovery shows a resource: its version among all groups, and its kind in the version, as kopf looks for it."""
+        try:
+            groups = (await self._api.send("GET", "/apis"))["groups"]
+            versions = {version["groupVersion"] for group in groups for version in group["versions"]}
+            if resource.api_version not in versions:
+                return False
+            listed = (await self._api.send("GET", f"/apis/{resource.api_version}"))["resources"]
+        except Refusal as err:
+            if err.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise _refused_read(resource, "discovery", err) from err
+        return any(one["name"] == resource.plural for one in listed)
+
     async def sweep(self, namespace: str | None) -> frozenset[ObjectRef]:
         """List everything anew, which replaces the cache: it is right again, whatever the watches missed or invented.
 
