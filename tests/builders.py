@@ -53,6 +53,6 @@ def desired_model(
 def by_kind(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
     """Manifests by kind; the candidate Deployment by the kind `Candidate`."""
     return {
-        "Candidate" if manifest["metadata"]["name"].endswith("-candidate") else manifest["kind"]: manifest
+        "Candidate" if manifest["metadata"]["name"].endswith(".candidate") else manifest["kind"]: manifest
         for manifest in manifests
     }

@@ -1,7 +1,7 @@
 """A whole operator in memory: registry, cluster, artifacts and clock that a test moves by hand."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from psm_operator.adapters.memory import MemoryArtifacts, MemoryClock, MemoryLiveMetrics, MemoryPolls, MemoryRegistry
 from psm_operator.adapters.memory_cluster import KIND, MemoryCluster
@@ -73,9 +73,16 @@ class RecordingTelemetry:
 
 
 class World:
-    """One model, its registry and its cluster; time passes only in `pass_time`."""
+    """One model, its registry and its cluster; time passes only in `pass_time`.
+
+    Attributes:
+        made: every world since somebody emptied it: those that a test leaves behind must be quiet.
+    """
+
+    made: ClassVar[list["World"]] = []
 
     def __init__(self) -> None:
+        self.made.append(self)
         self.clock = MemoryClock()
         self.registry = MemoryRegistry(self.clock)
         self.registry.add_group(GROUP)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from quiet import quiet_hour
 from world import GOOD, GROUP, REF, World
 
 from psm_operator.adapters.memory_cluster import KIND, READY, STARTING, UNSERVABLE, PodOutcome
@@ -338,12 +339,12 @@ class Release(RuleBasedStateMachine):
         assert self.world.cloudwatch.is_empty
 
     def teardown(self) -> None:
-        """Once the faults end, every path comes to rest within bounded time."""
+        """Once the faults end, every path comes to rest within bounded time, and rest is silent."""
         self.world.registry.fault = None
         self.world.cloudwatch.before_call = lambda _: None
         self.world.artifacts.fault = ""
         self.world.cluster.outcomes = dict.fromkeys(range(1, 7), READY)
-        self.run(self.world.pass_time(7200, step_s=300))
+        self.run(quiet_hour(self.world))
         status = self.world.status
         resting = {Phase.READY, Phase.BLOCKED, Phase.SUSPENDED, Phase.PENDING, Phase.DEGRADED}
         is_doubted = any(c.reason is Reason.APPROVAL_REVOKED for c in status.conditions)

@@ -13,7 +13,7 @@ from psm_operator.api.status import HistoryResult, Phase, Stage
 from psm_operator.errors import Retryable, Stalled
 from psm_operator.values import Approval, DataValidation, ObjectRef
 
-CANDIDATE = ObjectRef(REF.namespace, f"{REF.name}-candidate")
+CANDIDATE = ObjectRef(REF.namespace, f"{REF.name}.candidate")
 CANDIDATE_MADE = f"create Deployment/{CANDIDATE.name}"
 
 

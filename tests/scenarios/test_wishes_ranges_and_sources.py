@@ -206,7 +206,7 @@ async def test_a_range_that_leaves_the_served_version_out_leads_back_through_ver
     world.create(version={"range": "<2"})
     await world.pass_time(60)
     assert world.serving == 1
-    assert world.cluster.writes.count("create Deployment/uk-grocery-candidate") == 2
+    assert world.cluster.writes.count("create Deployment/uk-grocery.candidate") == 2
     assert world.status.rejected == ()
 
 

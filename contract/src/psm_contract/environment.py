@@ -29,3 +29,12 @@ EXIT_UNSERVABLE: Final = 65
 
 The operator rejects a version whose candidate pod ends with it at once; every other exit code may be a fault around the archive.
 """
+
+EXIT_UNREACHABLE: Final = 75
+"""Exit code (EX_TEMPFAIL) of a predictor that could not get its archive: missing, forbidden, or a store that does not answer."""
+
+EXIT_SETTINGS: Final = 2
+"""Exit code of a predictor whose environment is wrong.
+
+Neither of these two says anything about the version: the operator waits, however often a pod ends so.
+"""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from psm_operator.decide.desired import PredictorDefaults
 from psm_operator.decide.monitoring import MonitoringDefaults
 from psm_operator.ports import Artifacts, Clock, Cluster, LiveMetrics, MonitoringKeeping, RegistryPolls, Telemetry
-from psm_operator.values import Evidence, ObjectRef
+from psm_operator.values import Evidence, ObjectRef, Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Deps:
 
     Attributes:
         evidence: what several polls in a row said of each model; losing it only delays a rollback.
+        proofs: how long each candidate was watched; losing it only delays a verdict.
     """
 
     cluster: Cluster
@@ -26,3 +27,4 @@ class Deps:
     monitoring: MonitoringKeeping
     monitoring_defaults: MonitoringDefaults = field(default_factory=MonitoringDefaults)
     evidence: dict[ObjectRef, Evidence] = field(default_factory=dict)
+    proofs: dict[ObjectRef, Proof] = field(default_factory=dict)

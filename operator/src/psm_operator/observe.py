@@ -1,6 +1,7 @@
 """Asks the ports everything that `decide` may want to know, and returns it as one complete value."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ from psm_operator.api.stored import InvalidSpec, read_spec, read_status
 from psm_operator.decide.desired.model import CANDIDATE, SERVING, VERSION_LABEL, candidate_name
 from psm_operator.decide.evidence import fold_evidence, is_doubted
 from psm_operator.decide.monitoring import FINALIZER, wanted_monitoring
+from psm_operator.decide.proof import fold_proof
 from psm_operator.decide.rollback import earlier_versions
-from psm_operator.decide.scene import proving, serving_target
+from psm_operator.decide.scene import is_rejected, newest_approved, proving, serving_target
 from psm_operator.decide.verdict import metric_queries
 from psm_operator.decide.wishes import RollbackWish, rollback_wish
 from psm_operator.deps import Deps
@@ -30,6 +32,8 @@ from psm_operator.values import (
     MonitoringView,
     ObjectRef,
     Observation,
+    PodFailure,
+    Proof,
     RegistryView,
     Snapshot,
     Workload,
@@ -37,6 +41,8 @@ from psm_operator.values import (
 
 WAYS_BACK = 3
 """Earlier versions kept described and checked; more would cost one DescribeModelPackage each per poll."""
+
+NOTHING_SEEN = Evidence()
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 PODS_NEED = timedelta(seconds=2)
@@ -82,10 +88,11 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
     group = group_of(spec)
     view = deps.polls.view(group)
     annotations = model["metadata"].get("annotations") or {}
-    versions = versions_in_play(status, spec, view, rollback_wish(annotations, status))
-    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions)
+    evidence = deps.evidence.get(ref, NOTHING_SEEN)
+    versions = versions_in_play(status, spec, view, rollback_wish(annotations, status), evidence)
+    at_leisure = asleep(status, view)
+    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions, at_leisure=at_leisure)
     readings = _readings(ref, spec, deps)
-    evidence = deps.evidence.get(ref, Evidence())
     if isinstance(view, Snapshot):
         evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)
     children = await _children(ref, uid, spec, status, deps)
@@ -112,7 +119,9 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
         monitoring=_monitoring(model, ref, spec, status, deps),
         is_guarded=is_guarded(model),
     )
-    return replace(seen, artifacts=await _look_at_artifacts(seen, versions, deps))
+    seen = replace(seen, artifacts=await _look_at_artifacts(seen, versions, deps))
+    proof = deps.proofs[ref] = fold_proof(deps.proofs.get(ref, Proof()), seen)
+    return replace(seen, watched=proof.watched)
 
 
 async def _children(
@@ -168,24 +177,46 @@ def group_of(spec: ModelSpec) -> GroupRef:
 
 
 def versions_in_play(
-    status: ModelStatus, spec: ModelSpec, view: RegistryView, wish: RollbackWish | None = None
+    status: ModelStatus,
+    spec: ModelSpec,
+    view: RegistryView,
+    wish: RollbackWish | None = None,
+    evidence: Evidence = NOTHING_SEEN,
 ) -> frozenset[int]:
     """Versions whose packages must be described: chosen, serving, ways back, and rejected ones that could be re-approved."""
-    versions = {served.version for served in list(earlier_versions(status))[:WAYS_BACK]}
+    is_arriving = status.candidate is not None and status.candidate.stage is Stage.PROGRESSING
+    is_in_doubt = is_doubted(evidence) or is_arriving or wish is not None
+    versions = ways_back(status, spec, view, is_in_doubt=is_in_doubt)
     serving = serving_target(status)
     versions |= {serving.version} if serving is not None else set()
+    versions |= {status.current.version} if status.current is not None else set()
     versions |= {status.candidate.version} if status.candidate is not None else set()
     versions |= {spec.version.pin} if spec.version.pin is not None else set()
     versions |= {wish.to} if wish is not None and wish.to is not None else set()
     versions |= {entry.version for entry in status.rejected[:WAYS_BACK]}
     if isinstance(view, Snapshot):
-        rejected = {entry.version for entry in status.rejected}
-        approved = (row.version for row in view.summaries if row.approval is Approval.APPROVED)
-        admitted = (version for version in approved if spec.version.admits(version))
-        newest = next((version for version in admitted if version not in rejected), None)
-        versions |= {newest} if newest is not None else set()
+        admitted = (row for row in view.summaries if spec.version.admits(row.version))
+        newest = newest_approved(admitted, status.rejected)
+        versions |= {newest.version} if newest is not None else set()
         versions &= {row.version for row in view.summaries}
     return frozenset(versions)
+
+
+def ways_back(status: ModelStatus, spec: ModelSpec, view: RegistryView, *, is_in_doubt: bool) -> set[int]:
+    """The earlier versions to keep described: the best few that the list does not rule out; all while one may be needed."""
+    possible = [served.version for served in earlier_versions(status) if not is_rejected(status, served.version)]
+    if isinstance(view, Snapshot):
+        approved = {row.version for row in view.summaries if row.approval is Approval.APPROVED}
+        possible = [version for version in possible if version in approved and spec.version.admits(version)]
+    return set(possible if is_in_doubt else possible[:WAYS_BACK])
+
+
+def asleep(status: ModelStatus, view: RegistryView) -> frozenset[int]:
+    """Rejected versions that are to be looked at now and then for another note or artifact."""
+    if not isinstance(view, Snapshot):
+        return frozenset()
+    approved = {row.version for row in view.summaries if row.approval is Approval.APPROVED}
+    return frozenset(entry.version for entry in status.rejected[WAYS_BACK:] if entry.version in approved)
 
 
 async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps: Deps) -> Workload | None:
@@ -194,8 +225,15 @@ async def _workload(ref: ObjectRef, role: str, deployment: Manifest | None, deps
     workload = workload_of(deployment)
     if workload.complete or workload.version is None or deps.clock.now() - _last_move(deployment) < PODS_NEED:
         return workload
-    failure = await deps.cluster.pod_failure(ref, role=role, version=workload.version)
-    return workload_of(deployment, failure.message, is_final=failure.is_final) if failure is not None else workload
+    pods = await deps.cluster.pods(ref, role=role, version=workload.version)
+    failure = pods.failure or PodFailure(workload.failure)
+    return replace(
+        workload,
+        failure=failure.message,
+        failure_is_final=failure.is_final,
+        is_tried=pods.is_tried,
+        answering=pods.answering,
+    )
 
 
 def _last_move(deployment: Manifest) -> datetime:
@@ -210,7 +248,7 @@ def _conditions(deployment: Manifest) -> dict[str, Manifest]:
     return {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or []}
 
 
-def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = False) -> Workload:
+def workload_of(deployment: Manifest) -> Workload:
     """Read a Deployment's own account of itself (Deployment status semantics: kubectl rollout status)."""
     spec, status = deployment["spec"], deployment.get("status") or {}
     wanted = spec.get("replicas", 1)
@@ -227,8 +265,7 @@ def workload_of(deployment: Manifest, failure: str = "", *, is_final: bool = Fal
         complete=is_observed and all(count == wanted for count in counts),
         available=conditions.get("Available", {}).get("status") == "True",
         deadline_exceeded=is_observed and progressing.get("reason") == "ProgressDeadlineExceeded",
-        failure=failure,
-        failure_is_final=is_final,
+        failure=_replica_failure(conditions),
         arn=served.get(environment.MODEL_PACKAGE_ARN, ""),
         sha256=served.get(environment.MODEL_SHA256, ""),
     )
@@ -238,6 +275,13 @@ def served_by(template: Manifest) -> dict[str, str]:
     """The environment of a pod template, as far as it is plain text: it says which package is served."""
     containers = (template.get("spec") or {}).get("containers") or []
     return {one["name"]: one.get("value") or "" for it in containers for one in it.get("env") or []}
+
+
+def _replica_failure(conditions: dict[str, Manifest]) -> str:
+    """Why no pod can be made, in the cluster's own words, less the pod's name, which is another at every try."""
+    condition = conditions.get("ReplicaFailure", {})
+    said = str(condition.get("message", "")) if condition.get("status") == "True" else ""
+    return re.sub(r'pods "([a-z0-9.-]+?)(-[a-z0-9]+){1,2}"', r'pods of "\1"', said)
 
 
 async def _look_at_artifacts(seen: Observation, in_play: frozenset[int], deps: Deps) -> dict[int, Artifact]:

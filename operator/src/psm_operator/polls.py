@@ -41,6 +41,9 @@ FIRST_SPREAD_PER_GROUP_S = 0.05
 RETRY_S = 15.0
 THROTTLED_CAP_S = 300.0
 
+AT_LEISURE = 3
+"""Versions described at a read, in turn, of those that can wait."""
+
 READ_TIMEOUT_S = 60.0
 """A read that takes longer is given up: unknown must surface within one poll."""
 
@@ -64,6 +67,7 @@ class Interest:
 
     interval_s: float
     versions: frozenset[int]
+    at_leisure: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -89,8 +93,12 @@ class Group:
 
     @property
     def versions(self) -> frozenset[int]:
-        """Every version that a follower needs described."""
-        return frozenset().union(*(interest.versions for interest in self.followers.values()))
+        """Every version that a follower needs described, and a few in turn of those that can wait."""
+        needed = frozenset().union(*(interest.versions for interest in self.followers.values()))
+        can_wait = frozenset().union(*(interest.at_leisure for interest in self.followers.values()))
+        queue = sorted(can_wait - needed)
+        first = self.reads * AT_LEISURE
+        return needed.union(queue[(first + turn) % len(queue)] for turn in range(AT_LEISURE) if queue)
 
     @property
     def is_throttled(self) -> bool:
@@ -134,7 +142,15 @@ class SharedPolls:
         known = self._groups.get(group)
         return known.view if known is not None else _not_read_yet(group)
 
-    def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
+    def watch(
+        self,
+        ref: ObjectRef,
+        group: GroupRef,
+        *,
+        interval_s: float,
+        versions: frozenset[int],
+        at_leisure: frozenset[int] = frozenset(),
+    ) -> None:
         """Declare what `ref` follows; replaces its last declaration, and ends its rest."""
         before = self._followed.get(ref)
         if before is not None and before != group:
@@ -142,7 +158,7 @@ class SharedPolls:
         known = self._groups.get(group) or self._follow(group)
         longer_s = known.interval_s if known.followers else interval_s
         self._followed[ref] = group
-        known.followers[ref] = Interest(interval_s, versions)
+        known.followers[ref] = Interest(interval_s, versions, at_leisure)
         known.resting.discard(ref)
         if known.task is None:
             known.task = asyncio.create_task(self._poll_on(known), name=f"poll {group}")

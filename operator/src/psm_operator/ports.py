@@ -23,7 +23,7 @@ from psm_operator.values import (
     ObjectRef,
     Observation,
     Plan,
-    PodFailure,
+    PodReport,
     RegistryView,
     Snapshot,
 )
@@ -57,8 +57,19 @@ class RegistryPolls(Protocol):
     def view(self, group: GroupRef) -> RegistryView:
         """The newest snapshot, or why there is none or it is too old to act upon."""
 
-    def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
-        """Declare that `ref` follows `group` at least this often and needs `versions` described; replaces its last declaration."""
+    def watch(
+        self,
+        ref: ObjectRef,
+        group: GroupRef,
+        *,
+        interval_s: float,
+        versions: frozenset[int],
+        at_leisure: frozenset[int] = frozenset(),
+    ) -> None:
+        """Declare that `ref` follows `group` at least this often and needs `versions` described; replaces its last declaration.
+
+        Versions wanted `at_leisure` are described a few at each read, in turn, and make none come early.
+        """
 
     def rest(self, ref: ObjectRef, view: RegistryView) -> None:
         """A pass over `ref` that saw `view` needs no other until a read says anything else; the next `watch` ends that."""
@@ -144,8 +155,8 @@ class Cluster(Protocol):
     async def lookup(self, api_version: str, kind: str, ref: ObjectRef) -> Manifest | None:
         """A fresh read of one object, ours or not, from which the cache learns; None when it does not exist."""
 
-    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
-        """The last complaint of the pods of one role and version: termination message, image pull, crash loop; None if all is well."""
+    async def pods(self, ref: ObjectRef, *, role: str, version: int) -> PodReport:
+        """What the pods of one role say: a version's last complaint, whether one of its pods was tried, and who answers."""
 
     async def create(self, manifest: Manifest) -> Manifest | None:
         """Make an object by server-side apply, unless one of that name exists, seen or not.

@@ -68,5 +68,6 @@ def forget(ref: ObjectRef, deps: Deps) -> Result:
     deps.polls.unwatch(ref)
     deps.live_metrics.unwatch(ref)
     deps.evidence.pop(ref, None)
+    deps.proofs.pop(ref, None)
     deps.telemetry.forget(ref)
     return Result(None)

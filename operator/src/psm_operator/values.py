@@ -7,7 +7,7 @@ out. Nothing here does I/O or reads a clock.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -212,8 +212,10 @@ class Workload:
         complete: observed, every wanted replica updated and available, none left of an older template.
         deadline_exceeded: its Progressing condition is False with ProgressDeadlineExceeded.
         available: its Available condition is True: enough replicas answer.
-        failure: what its pods last complained of; empty if nothing.
+        failure: what its pods, or the making of them, last complained of; empty if nothing.
         failure_is_final: the predictor itself said that its artifact can never be served.
+        is_tried: a pod that does not answer was placed and its predictor runs, or ended by itself.
+        answering: versions of the pods that are ready, ascending; None if nobody looked at them.
         arn, sha256: which package its pod template serves; empty if it does not say.
     """
 
@@ -225,6 +227,8 @@ class Workload:
     deadline_exceeded: bool = False
     failure: str = ""
     failure_is_final: bool = False
+    is_tried: bool = False
+    answering: tuple[int, ...] | None = None
     arn: str = ""
     sha256: str = ""
 
@@ -244,6 +248,36 @@ class PodFailure:
 
     message: str
     is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodReport:
+    """What is seen of a Deployment's pods.
+
+    Attributes:
+        failure: the gravest complaint of the pods of the version asked about; None if all is well.
+        is_tried: one of them that is not ready was placed and its predictor runs, or ended by itself: the rest is its own doing.
+        answering: versions of all pods that are ready, ascending.
+    """
+
+    failure: PodFailure | None = None
+    is_tried: bool = False
+    answering: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How long this process has watched a candidate being tried; kept in memory, so a restart begins anew.
+
+    Attributes:
+        about: the version, when it was asked for, and the generation of the spec.
+        watched: time between two looks that both saw it tried.
+        seen_at: the last look, if that saw it tried.
+    """
+
+    about: tuple[int, datetime, int] | None = None
+    watched: timedelta = timedelta(0)
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +329,7 @@ class Observation:
         serving, candidate: the two Deployments' truth; None when absent.
         artifacts: version -> artifact, for every version in play.
         readings: what CloudWatch last said to each query of the spec; absent if it was not asked yet.
+        watched: how long the candidate was watched being tried.
         monitoring: how the last look at its dashboard and alarms ended; None if nobody looked since this process began.
         is_guarded: something in AWS may be its own: the finalizer is on it.
     """
@@ -316,6 +351,7 @@ class Observation:
     readings: Mapping[MetricQuery, MetricReading] = field(default_factory=lambda: MappingProxyType({}))
     monitoring: MonitoringView | None = None
     is_guarded: bool = False
+    watched: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.LOADING
         self.waiting_for = "the model is being fetched"
+        self.unreachable = ""
         self.model: Model | None = None
 
     @property

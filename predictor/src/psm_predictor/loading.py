@@ -52,7 +52,7 @@ async def load_until_ready(settings: Settings, lifecycle: Lifecycle, recorder: R
             return await in_daemon_thread(partial(load_model, settings))
         except ArtifactUnavailable as err:
             recorder.load_failed()
-            lifecycle.waiting_for = str(err)
+            lifecycle.waiting_for = lifecycle.unreachable = str(err)
             pause_s = delay_s * random.uniform(0.8, 1.2)  # noqa: S311  # spreads pods, guards nothing
             _LOG.warning("the model cannot be fetched yet", extra={"error": str(err), "next_try_s": round(pause_s, 1)})
         await asyncio.sleep(pause_s)

@@ -19,7 +19,7 @@ from typing import Final
 import uvicorn
 import uvloop
 
-from psm_contract.environment import EXIT_UNSERVABLE
+from psm_contract.environment import EXIT_SETTINGS, EXIT_UNREACHABLE, EXIT_UNSERVABLE
 from psm_predictor import stop
 from psm_predictor.answer import Answerer
 from psm_predictor.app import PredictorApp
@@ -43,8 +43,6 @@ _LOG: Final = logging.getLogger(__name__)
 _MOST_TERMINATION_BYTES: Final = 4096  # what Kubernetes keeps
 _LAST_SPANS_S: Final = 2.0  # for spans that wait to be sent when the process ends
 EXIT_OK: Final = 0
-EXIT_SETTINGS: Final = 2
-EXIT_UNREACHABLE: Final = 1
 """The archive is missing or forbidden: somebody may put it there, or grant the role, and a restart helps."""
 
 
@@ -162,6 +160,9 @@ class Worker:
             await self._live.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(in_daemon_thread(self._log.close), _LAST_SPANS_S)
+        if self._lifecycle.model is None and self._lifecycle.unreachable:
+            report_failure(self._lifecycle.unreachable, self._settings.termination_log)
+            return EXIT_UNREACHABLE  # whoever stops a pod that waits for the store must not take it for a bad model
         return EXIT_OK
 
     async def _every_second(self) -> None:

@@ -101,7 +101,7 @@ async def click(place: Place, groups: range, infix: str, spread_s: float) -> dic
             clicked |= await _click(place, number, approval, version)
         figures |= _percentiles(f"{what}_to_patched{infix}", place, clicked, version, "")
         if what == "approval":
-            figures |= _percentiles(f"{what}_to_candidate{infix}", place, clicked, version, "-candidate")
+            figures |= _percentiles(f"{what}_to_candidate{infix}", place, clicked, version, ".candidate")
     return figures
 
 

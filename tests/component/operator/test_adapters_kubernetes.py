@@ -503,12 +503,13 @@ async def test_pods_complain_through_their_labels(cluster: LocalCluster, api: Ku
     }
     patch = json.dumps({"status": {"containerStatuses": [container]}})
     cluster.kubectl("patch", "pod", ref.name, "-n", "mlops", "--subresource=status", "--type=merge", "-p", patch)
-    failure = await bench.port.pod_failure(ref, role="candidate", version=7)
-    assert failure is not None
-    assert failure.is_final
-    assert failure.message.endswith("exit code 65 (Error): sha256 is 3f2a, the package says 9c11")
-    assert await bench.port.pod_failure(ref, role="candidate", version=8) is None
-    assert await bench.port.pod_failure(ref, role="serving", version=7) is None
+    pods = await bench.port.pods(ref, role="candidate", version=7)
+    assert pods.failure is not None
+    assert pods.failure.is_final
+    assert pods.failure.message.endswith("exit code 65 (Error): sha256 is 3f2a, the package says 9c11")
+    assert (pods.is_tried, pods.answering) == (True, ())
+    assert (await bench.port.pods(ref, role="candidate", version=8)).failure is None
+    assert (await bench.port.pods(ref, role="serving", version=7)).failure is None
 
 
 async def test_an_api_server_that_is_away_is_retryable() -> None:

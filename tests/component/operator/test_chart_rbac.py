@@ -72,7 +72,7 @@ async def test_everything_the_operator_does_is_allowed(installed: Installed, tmp
         for live in applied:
             there = ObjectRef(ref.namespace, live["metadata"]["name"])
             assert await cluster.lookup(live["apiVersion"], live["kind"], there) is not None
-        await cluster.pod_failure(ref, role="candidate", version=18)
+        await cluster.pods(ref, role="candidate", version=18)
         written = await cluster.write_status(ref, {"message": "written"}, model["metadata"]["resourceVersion"])
         assert written is not None
         await cluster.record(ref, made["metadata"]["uid"], Event("Normal", Reason.SERVING, "recorded", "key"))

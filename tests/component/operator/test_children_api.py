@@ -375,7 +375,7 @@ def test_pods_are_admitted_and_become_available(api: Cluster) -> None:
     model = Model(api)
     model.carry_out(candidate=18, replicas=1)
     wait(api, "condition=Available", f"deployment/{model.ref.name}")
-    wait(api, "condition=Available", f"deployment/{model.ref.name}-candidate")
+    wait(api, "condition=Available", f"deployment/{model.ref.name}.candidate")
 
 
 def test_children_go_with_their_model(api: Cluster) -> None:

@@ -19,6 +19,7 @@ from artifacts import ArtifactFile, Members, make_artifact
 from botocore.config import Config
 from predictor_process import PredictorProcess, environment, metrics_of, serving
 
+from psm_contract.environment import EXIT_UNREACHABLE
 from psm_contract.manifest import MANIFEST, ONNX
 from psm_local.aws import AwsEndpoints
 
@@ -43,7 +44,7 @@ def next_protocol(members: Members) -> None:
     [
         pytest.param(None, {"PSM_MODEL_SHA256": "0" * 64}, "DigestMismatch: artifact file://", 65, id="wrong sha256"),
         pytest.param(
-            None, {"PSM_MODEL_DATA_URL": "file:///no"}, "ArtifactMissing: /no cannot be", 1, id="no such file"
+            None, {"PSM_MODEL_DATA_URL": "file:///no"}, "ArtifactMissing: /no cannot be", 75, id="no such file"
         ),
         pytest.param(
             wrong_answer, {}, "GoldenMismatch: golden[0] is answered with [", 65, id="a golden row that differs"
@@ -278,14 +279,17 @@ def test_a_store_that_is_away_is_waited_for(tmp_path: Path, bucket: Any, s3: Aws
 
 
 def test_sigterm_while_loading_ends_the_process_at_once(tmp_path: Path, s3: AwsEndpoints) -> None:
-    """Nothing is drained where nothing was served."""
+    """Nothing is drained where nothing was served; the exit code tells that the store is at fault, as the last words do."""
+    termination_log = tmp_path / "termination-log"
+    termination_log.touch()
     environ = in_s3(make_artifact(tmp_path), tmp_path, s3, AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", PSM_DRAIN_S="60")
 
     with PredictorProcess(environ) as process:
         process.wait_for_log("the model cannot be fetched yet")
         process.terminate()
 
-        assert process.wait(timeout_s=10) == 0
+        assert process.wait(timeout_s=10) == EXIT_UNREACHABLE
+    assert "does not answer" in termination_log.read_text()
 
 
 def test_sigterm_in_the_first_moment_is_not_lost(tmp_path: Path) -> None:

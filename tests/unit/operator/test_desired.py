@@ -27,7 +27,7 @@ def test_a_serving_model_has_one_child_of_each_kind() -> None:
         ("ServiceAccount", "uk-grocery"),
         ("NetworkPolicy", "uk-grocery"),
         ("Service", "uk-grocery"),
-        ("Deployment", "uk-grocery-candidate"),
+        ("Deployment", "uk-grocery.candidate"),
         ("Deployment", "uk-grocery"),
         ("HorizontalPodAutoscaler", "uk-grocery"),
         ("PodDisruptionBudget", "uk-grocery"),

@@ -180,7 +180,9 @@ async def test_what_serves_is_said_to_serve(play: Play) -> None:
     await play(world)
     seen = await observed(world)
     assert world.serving is not None
-    assert is_served(seen, world.serving)
+    current = world.status.current
+    assert current is not None
+    assert is_served(seen, current.version)
     assert [s.rule for s in explain(seen, world.serving) if s.answer is Answer.FAIL] == []
 
 

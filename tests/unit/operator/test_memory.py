@@ -108,10 +108,11 @@ async def test_settle_keeps_the_old_version_answering_while_the_new_one_crashes(
         "Available": "True",
         "Progressing": "False",
     }
-    failure = await cluster.pod_failure(REF, role="serving", version=2)
-    assert failure is not None
-    assert failure.message == CRASHING.message
-    assert await cluster.pod_failure(REF, role="serving", version=1) is None
+    pods = await cluster.pods(REF, role="serving", version=2)
+    assert pods.failure is not None
+    assert pods.failure.message == CRASHING.message
+    assert (pods.is_tried, pods.answering) == (True, (1,))
+    assert (await cluster.pods(REF, role="serving", version=1)).failure is None
 
 
 async def test_children_go_with_their_owner() -> None:

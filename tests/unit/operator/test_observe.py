@@ -27,7 +27,7 @@ async def test_pods_are_asked_once_their_deployment_stands_still(age_s: int, com
     def move(live: Manifest) -> None:
         live["status"]["conditions"] = [{"type": "Progressing", "status": "True", "lastUpdateTime": moved}]
 
-    candidate = ObjectRef(REF.namespace, f"{REF.name}-candidate")
+    candidate = ObjectRef(REF.namespace, f"{REF.name}.candidate")
     world.cluster.edit("Deployment", candidate, move)
 
     seen = await observe(REF, world.deps)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from psm_operator.adapters.pod_complaints import MESSAGE_LIMIT, complaint_of
+from psm_operator.adapters.pod_complaints import MESSAGE_LIMIT, complaint_of, report_of
 from psm_operator.values import Manifest, PodFailure
 
 
@@ -110,3 +110,63 @@ def test_last_words_are_cut_to_what_a_status_can_show() -> None:
     found = complaint_of([pod(ended(1, message="x" * 4096))])
     assert found is not None
     assert len(found.message) == MESSAGE_LIMIT
+
+
+def placed(version: int, *containers: Manifest, **status: Any) -> Manifest:
+    """A pod that runs a version."""
+    made = pod(*containers, **status)
+    made["metadata"]["labels"] = {"retail.mlops/version": str(version)}
+    return made
+
+
+RUNNING = container(state={"running": {}})
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_tried"),
+    [
+        (placed(2, RUNNING), True),
+        (placed(2, ended(1)), True),
+        (placed(2, ended(137, "OOMKilled")), True),
+        (placed(2, ended(0, "Completed")), True),
+        (placed(2, ended(75)), False),
+        (placed(2, ended(2)), False),
+        (placed(2, container(state={"running": {}}, lastState={"terminated": {"exitCode": 75}})), False),
+        (placed(2, ended(128, "StartError")), False),
+        (placed(2, waiting("ImagePullBackOff")), False),
+        (placed(2, waiting("CreateContainerConfigError")), False),
+        (placed(2), False),
+        (placed(2, RUNNING, reason="Evicted"), False),
+        (placed(2, RUNNING, conditions=[{"type": "DisruptionTarget", "status": "True"}]), False),
+        (placed(1, RUNNING), False),
+        (placed(2, container(ready=True, state={"running": {}}), **READY), False),
+    ],
+    ids=[
+        "it runs",
+        "it crashed",
+        "it ran out of its memory",
+        "the startup probe stopped it",
+        "it could not get its archive",
+        "its environment is wrong",
+        "it tries again to get its archive",
+        "its container could not be started",
+        "its image cannot be pulled",
+        "a secret is missing",
+        "nothing is known of its container",
+        "it was evicted",
+        "it is about to be evicted",
+        "another version's",
+        "it is ready",
+    ],
+)
+def test_what_counts_as_a_try(given: Manifest, *, is_tried: bool) -> None:
+    """Only what comes of the version itself."""
+    assert report_of([given], 2).is_tried is is_tried
+
+
+def test_ready_pods_tell_which_versions_answer() -> None:
+    """Of every version, also while they are being deleted: they answer still."""
+    ready = container(ready=True, state={"running": {}})
+    pods = [placed(2, ready, **READY), placed(1, ready, **READY), placed(1, ready, **READY), placed(3, RUNNING)]
+    assert report_of(pods, 3).answering == (1, 2)

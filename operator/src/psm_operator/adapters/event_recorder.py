@@ -26,8 +26,11 @@ BURST: Final = 25
 REFILL_S: Final = 60.0
 """client-go's burst; its refill of one per 5 min would hide a second rollback of the same hour."""
 
-REMEMBERED: Final = 10_000
-"""Names recorded already, so that a pass that says the same again costs no request."""
+REMEMBERED_S: Final = 1800.0
+"""How long a name is remembered, so that a pass that says the same again costs no request: longer than any Event is news."""
+
+BUCKETS: Final = 10_000
+"""Models whose rate is known; one that has been silent for longer than all others begins anew."""
 
 CONTROLLER: Final = "retail.mlops/psm-operator"
 
@@ -70,7 +73,7 @@ class EventRecorder:
         self._timer = timer
         self._metrics = metrics
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
-        self._recorded: OrderedDict[str, None] = OrderedDict()
+        self._recorded: OrderedDict[str, float] = OrderedDict()
 
     async def record(self, ref: ObjectRef, uid: str, event: Event) -> bool:
         """Record one Event unless its key was recorded before; False if that must wait for a token."""
@@ -87,15 +90,19 @@ class EventRecorder:
             if err.status != HTTPStatus.CONFLICT:
                 self._metrics.event_dropped("refused")
                 log.warning("event not recorded: %s", err, extra={"model": str(ref), "event": event.message})
-        self._recorded[name] = None
-        if len(self._recorded) > REMEMBERED:
-            self._recorded.popitem(last=False)
+        self._remember(name)
         return True
+
+    def _remember(self, name: str) -> None:
+        now = self._timer.time()
+        self._recorded[name] = now
+        while now - next(iter(self._recorded.values())) > REMEMBERED_S:
+            self._recorded.popitem(last=False)
 
     def _bucket(self, uid: str) -> Bucket:
         bucket = self._buckets.setdefault(uid, Bucket(float(BURST), self._timer.time()))
         self._buckets.move_to_end(uid)
-        if len(self._buckets) > REMEMBERED:
+        if len(self._buckets) > BUCKETS:
             self._buckets.popitem(last=False)
         return bucket
 

@@ -12,13 +12,13 @@ from typing import Final
 from psm_operator.adapters.event_recorder import EventRecorder
 from psm_operator.adapters.kinds import BY_KIND, CHILD_SELECTOR, CHILDREN, MODEL, POD
 from psm_operator.adapters.kube_api import APPLY_PATCH, JSON_PATCH, KubeApi, Refusal, Resource
-from psm_operator.adapters.pod_complaints import complaint_of
+from psm_operator.adapters.pod_complaints import report_of
 from psm_operator.adapters.watch_cache import WatchCache
 from psm_operator.api.conditions import Reason
 from psm_operator.decide.difference import difference
 from psm_operator.errors import Conflict, OperatorError, Retryable, Stalled
 from psm_operator.ports import FIELD_MANAGER
-from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
+from psm_operator.values import Event, Manifest, ObjectRef, PodReport
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +59,12 @@ class KubernetesCluster:
         """A fresh read of one object, ours or not, from which the cache learns."""
         return await self._read(BY_KIND[api_version, kind], ref)
 
-    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
-        """The last complaint of the pods of one role and version."""
-        labels = {"model": ref.name, "role": role, "version": version}
+    async def pods(self, ref: ObjectRef, *, role: str, version: int) -> PodReport:
+        """What the pods of one role say."""
+        labels = {"model": ref.name, "role": role}
         selector = ",".join(f"retail.mlops/{name}={value}" for name, value in labels.items())
         pods, _ = await self.list(POD, ref.namespace, selector)
-        return complaint_of(pods)
+        return report_of(pods, version)
 
     async def create(self, manifest: Manifest) -> Manifest | None:
         """Server-side apply at a resourceVersion that no object has: one request, which refuses what exists."""

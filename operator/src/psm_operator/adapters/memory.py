@@ -180,9 +180,17 @@ class MemoryPolls:
             group, RegistryUnknown(Reason.NOT_CHECKED, f"model package group {group.name} has not been read yet")
         )
 
-    def watch(self, ref: ObjectRef, group: GroupRef, *, interval_s: float, versions: frozenset[int]) -> None:
+    def watch(
+        self,
+        ref: ObjectRef,
+        group: GroupRef,
+        *,
+        interval_s: float,
+        versions: frozenset[int],
+        at_leisure: frozenset[int] = frozenset(),
+    ) -> None:
         """Declare what `ref` follows; replaces its last declaration."""
-        self.interests[ref] = Interest(group, interval_s, versions)
+        self.interests[ref] = Interest(group, interval_s, versions | at_leisure)
         self.resting.discard(ref)
 
     def rest(self, ref: ObjectRef, view: RegistryView) -> None:

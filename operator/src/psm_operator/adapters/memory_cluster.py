@@ -17,7 +17,7 @@ from psm_operator.api.conditions import Reason
 from psm_operator.decide.ownership import is_child
 from psm_operator.errors import Conflict, OperatorError, Retryable, Stalled
 from psm_operator.ports import FIELD_MANAGER
-from psm_operator.values import Event, Manifest, ObjectRef, PodFailure
+from psm_operator.values import Event, Manifest, ObjectRef, PodFailure, PodReport
 
 KIND = "PriceSensitivityModel"
 API_VERSION = "retail.mlops/v1alpha1"
@@ -36,17 +36,20 @@ class PodOutcome:
         message: what they complain of when they do not.
         is_final: they ended with the predictor's exit code for an artifact that can never be served.
         deadline_exceeded: the rollout has waited longer than progressDeadlineSeconds for them.
+        is_tried: they were placed, and their predictors run or ended by themselves.
     """
 
     ready: bool = True
     message: str = ""
     is_final: bool = False
     deadline_exceeded: bool = False
+    is_tried: bool = True
 
 
 READY = PodOutcome()
 STARTING = PodOutcome(ready=False)
 CRASHING = PodOutcome(ready=False, message="container predictor: CrashLoopBackOff", deadline_exceeded=True)
+UNPLACED = PodOutcome(ready=False, message="no node takes the pod: 0/3 nodes are available", is_tried=False)
 UNSERVABLE = PodOutcome(ready=False, message="container predictor: golden row 3 differs", is_final=True)
 
 
@@ -96,21 +99,22 @@ class MemoryCluster:
         live = self.get(kind, ref)
         return live if live is not None and live["apiVersion"] == api_version else None
 
-    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
-        """What the outcome of `version` complains of, if a Deployment of that role runs it."""
-        self.before_call("pod_failure")
-        outcome = self.outcomes.get(version, READY)
-        runs = any(
-            kind == "Deployment"
-            and namespace == ref.namespace
-            and _pod_labels(live).get("retail.mlops/model") == ref.name
-            and _pod_labels(live).get(ROLE_LABEL) == role
-            and _version(live) == version
-            for (kind, namespace, _), live in self._objects.items()
-        )
-        if not runs or outcome.ready or not outcome.message:
-            return None
-        return PodFailure(outcome.message, is_final=outcome.is_final)
+    async def pods(self, ref: ObjectRef, *, role: str, version: int) -> PodReport:
+        """What the outcome of `version` complains of, if a Deployment of that role runs it, and the version that answers there."""
+        self.before_call("pods")
+        for (kind, namespace, _), live in self._objects.items():
+            labels = _pod_labels(live) if kind == "Deployment" and namespace == ref.namespace else {}
+            if labels.get("retail.mlops/model") != ref.name or labels.get(ROLE_LABEL) != role:
+                continue
+            working = self._working.get(live["metadata"]["uid"])
+            is_answering = working is not None and live.get("status", {}).get("readyReplicas")
+            answering = (working,) if working is not None and is_answering else ()
+            outcome = self.outcomes.get(version, READY)
+            if _version(live) != version or outcome.ready:
+                return PodReport(answering=answering)
+            failure = PodFailure(outcome.message, is_final=outcome.is_final) if outcome.message else None
+            return PodReport(failure, outcome.is_tried, answering)
+        return PodReport()
 
     async def create(self, manifest: Manifest) -> Manifest | None:
         """Make an object unless one of that name exists; a refusal comes before that, as admission does."""

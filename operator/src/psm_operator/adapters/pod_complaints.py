@@ -6,13 +6,58 @@ Pod names and back-off times are left out: the sentence goes into status, and st
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from psm_contract.environment import EXIT_UNSERVABLE
-from psm_operator.values import Manifest, PodFailure
+from psm_contract.environment import EXIT_SETTINGS, EXIT_UNREACHABLE, EXIT_UNSERVABLE
+from psm_operator.decide.desired.model import VERSION_LABEL
+from psm_operator.values import Manifest, PodFailure, PodReport
 
 PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"})
 WAITING_IS_FINE: Final = frozenset({"ContainerCreating", "PodInitializing", ""})
 MESSAGE_LIMIT: Final = 500
 """Characters of a termination message worth showing; the kubelet keeps 4,096."""
+
+
+OUTSIDE: Final = frozenset({EXIT_SETTINGS, EXIT_UNREACHABLE})
+"""Exit codes by which a predictor says that something around it is at fault."""
+NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
+"""Ends of a container in which nothing of the predictor ran, or of which nothing is known."""
+
+
+def report_of(pods: Sequence[Manifest], version: int) -> PodReport:
+    """What the pods of one role say of a version that they run, and which versions answer."""
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    its_own = [pod for pod in living if _version(pod) == version]
+    answering = sorted({_version(pod) for pod in pods if _is_ready(pod)} - {0})
+    is_tried = any(_is_tried(pod) for pod in its_own if not _is_ready(pod))
+    return PodReport(complaint_of(its_own), is_tried, tuple(answering))
+
+
+def _version(pod: Manifest) -> int:
+    text = (pod["metadata"].get("labels") or {}).get(VERSION_LABEL, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _conditions(pod: Manifest) -> Mapping[str, str]:
+    return {condition["type"]: condition["status"] for condition in (pod.get("status") or {}).get("conditions") or ()}
+
+
+def _is_ready(pod: Manifest) -> bool:
+    return _conditions(pod).get("Ready") == "True"
+
+
+def _is_tried(pod: Manifest) -> bool:
+    """Whether the predictor of a pod runs, or ended by its own doing: not by an eviction, and not for want of something outside."""
+    status = pod.get("status") or {}
+    if status.get("reason") or _conditions(pod).get("DisruptionTarget") == "True":
+        return False
+    return any(_is_container_tried(container) for container in status.get("containerStatuses", ()))
+
+
+def _is_container_tried(container: Mapping[str, Any]) -> bool:
+    state = container.get("state") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    if ended is None:
+        return "running" in state
+    return ended.get("exitCode") not in OUTSIDE and ended.get("reason") not in NOT_BEGUN
 
 
 def complaint_of(pods: Sequence[Manifest]) -> PodFailure | None:

@@ -12,7 +12,7 @@ SHORT_NAME: Final = "psm"
 CATEGORIES: Final = ("models", "mlops")
 
 NAME_LIMIT: Final = 53
-"""Children are called after the model, the longest with `-candidate` behind it, and a label value holds 63 characters."""
+"""Children are called after the model, the longest with `.candidate` behind it, and a label value holds 63 characters."""
 NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """A Service's name, which is the narrowest of the children's."""
 

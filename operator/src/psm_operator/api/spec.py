@@ -177,7 +177,10 @@ class ModelSpec(ApiModel):
     rollback: RollbackSpec = Field(default=RollbackSpec(), description="How the way back is taken.")
     monitoring: Monitoring = Field(default=Monitoring(), description="What watches the model from outside.")
     revision_history_limit: int = Field(
-        default=10, ge=1, le=100, description="Entries of status.history, and old ReplicaSets, that are kept."
+        default=10,
+        ge=1,
+        le=100,
+        description="Ways back in status.history, other entries beside them, and old ReplicaSets: so many of each.",
     )
 
     @property

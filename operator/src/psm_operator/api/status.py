@@ -15,6 +15,10 @@ from psm_operator.api.conditions import Condition, Message, Reason
 
 CREATED_AT: Final = "When the model package was made: another one under the same number is another version."
 DIGEST: Final = "Digest of model.tar.gz as hex; empty when the package does not say."
+MAX_REJECTIONS: Final = 500
+"""Entries of status.rejected; with that many, no version below them is chosen by itself."""
+MAX_HISTORY: Final = 100
+"""Entries of status.history."""
 
 
 class Phase(OpenEnum):
@@ -77,6 +81,7 @@ class Served(StatusModel):
     model_data_url: str = Field(description="S3 URL of model.tar.gz.")
     sha256: str = Field(default="", description=DIGEST)
     created_at: datetime | None = Field(default=None, description=CREATED_AT)
+    chosen_at: datetime | None = Field(default=None, description="When it became the candidate that it is or was.")
     deployed_at: datetime | None = Field(default=None, description="When every replica served it.")
     metrics: tuple[MetricValue, ...] = Field(default=(), description="Its metrics, judged.")
 
@@ -168,9 +173,11 @@ class ModelStatus(StatusModel):
     current: Served | None = Field(default=None, description="The version being served.")
     stable: Served | None = Field(default=None, description="The last version that finished its soak: the way back.")
     rejected: tuple[Rejection, ...] = Field(
-        default=(), max_length=50, description="Versions not to be served again, newest first."
+        default=(), max_length=MAX_REJECTIONS, description="Versions not to be served again, newest first."
     )
-    history: tuple[HistoryEntry, ...] = Field(default=(), max_length=100, description="What happened, newest first.")
+    history: tuple[HistoryEntry, ...] = Field(
+        default=(), max_length=MAX_HISTORY, description="What happened, newest first."
+    )
     rollback: Rollback | None = Field(default=None, description="The last rollback.")
     off_hours: OffHoursStatus | None = Field(default=None, description="The off-hours window in force.")
     replicas: int | None = Field(default=None, description="Replicas that exist.")

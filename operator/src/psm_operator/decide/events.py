@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.names import STAMP
-from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Stage
+from psm_operator.api.status import HistoryEntry, HistoryResult, ModelStatus, Served, Stage
 from psm_operator.decide.plan import AUTOSCALER
 from psm_operator.decide.scene import is_rolling_back
 from psm_operator.values import Action, Apply, Event, Manifest, Observation
@@ -20,7 +20,13 @@ FRESH = timedelta(minutes=10)
 def events(seen: Observation, status: ModelStatus, done: tuple[Action, ...]) -> tuple[Event, ...]:
     """Every Event that the status warrants now, and what was written to children: what changed nothing is told by none."""
     ours = (entry for entry in status.history if entry.result in KNOWN_RESULTS)
-    found = [_of_history(entry, status) for entry in ours if _is_fresh(seen, entry.at)]
+    found: list[Event] = []
+    for entry in ours:
+        if _is_fresh(seen, entry.at):
+            chosen_at = entry.served.chosen_at if entry.served is not None else None
+            if entry.served is not None and chosen_at is not None and _is_fresh(seen, chosen_at):
+                found += _of_stages(seen, entry.served, Stage.SOAKING, entry.at)
+            found.append(_of_history(entry, status))
     for told in (seen.status, status):  # what a crash kept from being told is told by the next pass
         found += _of_candidate(seen, told) + _of_rollback(seen, told) + _of_stall(seen, told)
     found += _of_monitoring(seen, status)
@@ -63,14 +69,31 @@ def _of_candidate(seen: Observation, status: ModelStatus) -> list[Event]:
     candidate = status.candidate
     if candidate is None or not _is_fresh(seen, candidate.started_at):
         return []
-    key = f"{candidate.stage.value}/{candidate.version}/{candidate.started_at.isoformat()}"
-    match candidate.stage:
+    return _of_stages(seen, candidate, candidate.stage, candidate.started_at)
+
+
+def _of_stages(seen: Observation, served: Served, last: Stage, started_at: datetime) -> list[Event]:
+    """A stage and those before it: one pass may go through several, and who sees only the last tells them all."""
+    chosen = served.chosen_at or started_at
+    is_recent = served.chosen_at is not None and _is_fresh(seen, chosen)
+    told = STAGES[: STAGES.index(last) + 1] if is_recent else (last,)
+    since = chosen.isoformat()
+    return [
+        Event("Normal", *_said_of(stage, served.version), f"{stage.value}/{served.version}/{since}") for stage in told
+    ]
+
+
+STAGES = tuple(Stage)
+
+
+def _said_of(stage: Stage, version: int) -> tuple[Reason, str]:
+    match stage:
         case Stage.VERIFYING:
-            return [Event("Normal", Reason.VERIFYING, f"verifying version {candidate.version}", key)]
+            return Reason.VERIFYING, f"verifying version {version}"
         case Stage.PROGRESSING:
-            return [Event("Normal", Reason.PROGRESSING, f"moving traffic to version {candidate.version}", key)]
+            return Reason.PROGRESSING, f"moving traffic to version {version}"
         case Stage.SOAKING:
-            return [Event("Normal", Reason.SERVING, f"every replica serves version {candidate.version}", key)]
+            return Reason.SERVING, f"every replica serves version {version}"
 
 
 def _of_rollback(seen: Observation, status: ModelStatus) -> list[Event]:

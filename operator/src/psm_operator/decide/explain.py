@@ -15,7 +15,15 @@ from psm_operator.decide.gates import (
 )
 from psm_operator.decide.release import clear_rejections, is_backwards, is_cooling_down, soak_end
 from psm_operator.decide.rollback import recent_rollbacks
-from psm_operator.decide.scene import is_gone, is_rolling_back, known, policy_choice, serving_target, summary_of
+from psm_operator.decide.scene import (
+    answering,
+    is_gone,
+    is_rolling_back,
+    known,
+    policy_choice,
+    serving_target,
+    summary_of,
+)
 from psm_operator.decide.sizing import is_paused, off_hours
 from psm_operator.values import Approval, Observation, PackageSummary
 
@@ -25,7 +33,7 @@ Rule = Callable[[Observation, int], Iterator[Step]]
 
 def explain(seen: Observation, version: int) -> tuple[Step, ...]:
     """Every rule between a version and its service, in order."""
-    rules = SERVED if is_served(seen, version) else CHAIN
+    rules = SERVED if is_meant(seen, version) else CHAIN
     if known(seen) is not None and summary_of(seen, version) is None:
         rules = (suspension, choice, approval)
     return tuple(step for rule in rules for step in rule(seen, version))
@@ -39,6 +47,11 @@ def first_stop(steps: tuple[Step, ...]) -> Step | None:
 
 
 def is_served(seen: Observation, version: int) -> bool:
+    """Whether pods of this version answer."""
+    return version in answering(seen, seen.status)
+
+
+def is_meant(seen: Observation, version: int) -> bool:
     """Whether the serving Deployment is meant to run this version."""
     serving = serving_target(seen.status)
     return serving is not None and serving.version == version and not is_gone(seen, serving)
@@ -182,20 +195,27 @@ def rollout(seen: Observation, version: int) -> Iterator[Step]:
     """The Deployment moves to the version; then it soaks."""
     spec, candidate = seen.spec.rollout, seen.status.candidate
     deadline = f"progress within {spec.progress_deadline_seconds}s"
-    if is_served(seen, version) and (candidate is None or candidate.version != version):
+    if is_meant(seen, version) and (candidate is None or candidate.version != version):
+        yield from _moving(seen, deadline)
         return
     if candidate is None or candidate.version != version or candidate.stage is Stage.VERIFYING:
         yield Step(ROLL_OUT, Answer.LATER, "", deadline)
         yield Step("soak", Answer.LATER, "", spec.soak)
     elif candidate.stage is Stage.PROGRESSING:
-        ready, total = (seen.serving.ready_replicas, seen.serving.replicas) if seen.serving is not None else (0, 0)
-        why = seen.serving.failure if seen.serving is not None else ""
-        yield Step(ROLL_OUT, Answer.WAIT, f"{ready} of {total} ready", deadline, why)
+        yield from _moving(seen, deadline)
         yield Step("soak", Answer.LATER, "", spec.soak)
     else:
         left = int((soak_end(seen, candidate) - seen.now).total_seconds())
         text = "it serves all traffic, and is watched before it becomes the way back"
         yield Step("soak", Answer.NOTE, f"{max(0, left)}s left", spec.soak, text)
+
+
+def _moving(seen: Observation, deadline: str) -> Iterator[Step]:
+    """How far the serving Deployment is with what it is to run; nothing once every replica runs it."""
+    serving = seen.serving
+    if serving is None or not serving.complete:
+        counts = f"{serving.ready_replicas} of {serving.replicas} ready" if serving is not None else "no Deployment"
+        yield Step(ROLL_OUT, Answer.WAIT, counts, deadline, serving.failure if serving is not None else "")
 
 
 CHAIN: tuple[Rule, ...] = (

@@ -7,7 +7,7 @@ from datetime import timedelta
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import Candidate, ModelStatus
 from psm_operator.decide.packages import is_same
-from psm_operator.decide.scene import artifact_of, is_ready, known, serving_target
+from psm_operator.decide.scene import artifact_of, is_ready, known, proving_workload, serving_target
 from psm_operator.decide.verdict import baseline_of, is_regression, judge_metrics
 from psm_operator.values import ArtifactState, DataValidation, ModelPackage, Observation, Outcome
 
@@ -99,17 +99,26 @@ def verification_finding(seen: Observation, status: ModelStatus, candidate: Cand
     While nothing serves, there is no traffic to protect: the first version proves itself in the serving Deployment.
     """
     verification = seen.spec.rollout.verification
-    workload = seen.candidate if serving_target(status) is not None else seen.serving
+    workload = proving_workload(seen, status)
     if not verification.enabled or is_ready(workload, candidate):
         return None
     pod = workload if workload is not None and is_same(workload, candidate) else None
     failure = pod.failure if pod is not None else ""
     if pod is not None and pod.failure_is_final:
         return Finding(Reason.VERIFICATION_FAILED, f"version {candidate.version}: {failure}", is_final=True)
-    since = candidate.proving_since or seen.now
-    if seen.now - since < timedelta(seconds=verification.timeout_seconds):
+    limit = timedelta(seconds=verification.timeout_seconds)
+    is_tried = pod is not None and pod.is_tried
+    if seen.watched < limit or not is_tried or not _is_spec_proven(seen, status):
         waiting = f"waiting for the candidate pod of version {candidate.version}" + (f": {failure}" if failure else "")
         return Finding(Reason.VERIFYING, waiting, is_final=False)
-    why = failure or "its pod did not become ready; look at its logs and events"
+    why = failure or "its pod ran and did not become ready; look at its logs"
     message = f"version {candidate.version} was not ready within {verification.timeout_seconds} s: {why}"
     return Finding(Reason.VERIFICATION_FAILED, message, is_final=True)
+
+
+def _is_spec_proven(seen: Observation, status: ModelStatus) -> bool:
+    """Whether what serves came up with the same spec: if it did not, it is not the version that is at fault."""
+    if serving_target(status) is None:
+        return True
+    is_same = seen.status.observed_generation == seen.generation
+    return is_same and seen.serving is not None and seen.serving.complete

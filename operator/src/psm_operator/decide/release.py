@@ -6,10 +6,13 @@ deciding twice on one observation change nothing.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import (
+    MAX_HISTORY,
+    MAX_REJECTIONS,
     Candidate,
     Desired,
     HistoryEntry,
@@ -40,14 +43,14 @@ from psm_operator.decide.scene import (
 from psm_operator.decide.schedule import last_pause_end
 from psm_operator.decide.sizing import follow_schedule, is_paused
 from psm_operator.decide.wishes import ROLLBACK, is_forgiven, rollback_wish
-from psm_operator.values import Approval, ModelPackage, Observation
+from psm_operator.values import Approval, ModelPackage, Observation, PackageSummary
 
 Rule = Callable[[Observation, ModelStatus], ModelStatus]
 
-MAX_REJECTIONS = 50
-"""As many as the API type holds; the oldest go first."""
-MAX_HISTORY = 100
-"""As many as the API type holds."""
+DETAILED_REJECTIONS = 50
+"""Rejections that keep their whole message; of older ones a line is kept, so that a status stays small."""
+BRIEF = 100
+"""Characters of that line."""
 MAX_STEPS = 32
 """Far above the longest chain of rules one observation can set off; a bound, so that a bug cannot hang the operator."""
 
@@ -96,13 +99,19 @@ def clear_rejections(seen: Observation, status: ModelStatus) -> ModelStatus:
     """A rejection ends with a re-approval, a pin, a person's word or its time to live."""
     if known(seen) is None:
         return status
-    kept = (_marked(seen, entry) for entry in status.rejected if not _is_over(seen, entry))
+    snapshot = known(seen)
+    rows = {row.version: row for row in snapshot.summaries} if snapshot is not None else {}
+    kept = (
+        _marked(rows.get(entry.version), entry)
+        for entry in status.rejected
+        if not _is_over(seen, rows.get(entry.version), entry)
+    )
     return _with(status, rejected=tuple(kept))
 
 
-def _is_over(seen: Observation, entry: Rejection) -> bool:
+def _is_over(seen: Observation, row: PackageSummary | None, entry: Rejection) -> bool:
     """Re-approved means: seen withdrawn, then approved; or approved with another note or artifact."""
-    row, package = summary_of(seen, entry.version), package_of(seen, entry.version)
+    package = package_of(seen, entry.version)
     is_approved = row is not None and row.approval is Approval.APPROVED
     is_another = is_gone(seen, entry) or (package is not None and entry.fingerprint not in ("", package.fingerprint))
     if is_approved and (entry.revoked or is_another):
@@ -112,10 +121,9 @@ def _is_over(seen: Observation, entry: Rejection) -> bool:
     return is_expired or entry.version == seen.spec.version.pin or is_forgiven(seen, entry)
 
 
-def _marked(seen: Observation, entry: Rejection) -> Rejection:
-    row = summary_of(seen, entry.version)
+def _marked(row: PackageSummary | None, entry: Rejection) -> Rejection:
     is_withdrawn = row is not None and row.approval is not Approval.APPROVED
-    return entry.model_copy(update={"revoked": entry.revoked or is_withdrawn})
+    return entry.model_copy(update={"revoked": True}) if is_withdrawn and not entry.revoked else entry
 
 
 def finish_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
@@ -227,7 +235,7 @@ def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
         return _with(status, candidate=candidate.model_copy(update={"proving_since": seen.now}))
     finding = finding or verification_finding(seen, status, candidate)
     if finding is None:
-        return _take_traffic(seen, status, candidate_from(package, Stage.PROGRESSING, seen))
+        return _take_traffic(seen, status, candidate_from(package, Stage.PROGRESSING, seen, candidate.chosen_at))
     if not finding.is_final or seen.spec.version.pin is not None:
         return status
     entry = HistoryEntry(
@@ -300,7 +308,7 @@ def choose_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
         return status
     if seen.spec.version.pin is None and _must_wait(seen, status, package):
         return status
-    return _with(status, candidate=candidate_from(package, Stage.VERIFYING, seen))
+    return _with(status, candidate=candidate_from(package, Stage.VERIFYING, seen, seen.now))
 
 
 def _may_leave_rollback(seen: Observation) -> bool:
@@ -360,7 +368,15 @@ def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reas
         **_identity(served),
     )
     others = tuple(old for old in status.rejected if old.version != served.version)
-    return _with(status, rejected=(entry, *others)[:MAX_REJECTIONS])
+    return _with(status, rejected=_bounded((entry, *others)))
+
+
+def _bounded(entries: tuple[Rejection, ...]) -> tuple[Rejection, ...]:
+    """No version is forgotten that could be chosen again: the lowest goes, and nothing below the rest is (`policy_choice`)."""
+    lowest = min(entry.version for entry in entries) if len(entries) > MAX_REJECTIONS else None
+    kept = [entry for entry in entries if entry.version != lowest]
+    brief = (entry.model_copy(update={"message": entry.message[:BRIEF]}) for entry in kept[DETAILED_REJECTIONS:])
+    return (*kept[:DETAILED_REJECTIONS], *brief)
 
 
 def _identity(served: Served) -> dict[str, Any]:
@@ -369,11 +385,13 @@ def _identity(served: Served) -> dict[str, Any]:
 
 
 def _remember(seen: Observation, status: ModelStatus, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
-    """The newest entries, and every rollback that spec.rollback.maxPerHour still counts."""
+    """The newest ways back, as many entries of other kinds, and every rollback that spec.rollback.maxPerHour still counts."""
     entries = (entry, *status.history)
+    ranks = {True: count(), False: count()}
     limit = seen.spec.revision_history_limit
-    kept = (old for number, old in enumerate(entries) if number < limit or is_counted(seen, old))
-    return tuple(kept)[:MAX_HISTORY]
+    kept = [old for old in entries if next(ranks[old.served is not None]) < limit or is_counted(seen, old)]
+    by_need = sorted(range(len(kept)), key=lambda at: (not is_counted(seen, kept[at]), kept[at].served is None, at))
+    return tuple(kept[at] for at in sorted(by_need[:MAX_HISTORY]))
 
 
 def _with(status: ModelStatus, **changes: object) -> ModelStatus:

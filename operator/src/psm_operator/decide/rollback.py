@@ -107,11 +107,13 @@ def metric_failing(seen: Observation, status: ModelStatus, serving: Served) -> T
 
 
 def progress_deadline_exceeded(seen: Observation, status: ModelStatus, serving: Served) -> Trigger | None:
-    """The rollout of a candidate did not finish in time."""
+    """The rollout of a candidate did not finish in time, though its pods were tried: no room is not its fault."""
     candidate = status.candidate
     if candidate is None or candidate.stage is not Stage.PROGRESSING or seen.serving is None:
         return None
     if not is_same(seen.serving, serving) or not seen.serving.deadline_exceeded:
+        return None
+    if not seen.serving.is_tried and not seen.serving.failure_is_final:
         return None
     why = f": {seen.serving.failure}" if seen.serving.failure else ""
     limit = seen.spec.rollout.progress_deadline_seconds

@@ -1,7 +1,10 @@
 """Plain questions about an observation and a status that every rule asks: what is wanted, what should be serving."""
 
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
 from psm_operator.api.spec import ModelSpec
-from psm_operator.api.status import Candidate, ModelStatus, Served, Stage
+from psm_operator.api.status import MAX_REJECTIONS, Candidate, ModelStatus, Rejection, Served, Stage
 from psm_operator.decide.packages import Mention, described, is_gone_from, is_same
 from psm_operator.values import (
     Approval,
@@ -84,11 +87,19 @@ def policy_choice(seen: Observation, status: ModelStatus, *, ignore_rejections: 
         return None
     if seen.spec.version.pin is not None:
         return summary_of(seen, seen.spec.version.pin)
-    for row in snapshot.summaries:
-        is_wanted = row.approval is Approval.APPROVED and seen.spec.version.admits(row.version)
-        if is_wanted and (ignore_rejections or not is_rejected(status, row.version)):
-            return row
-    return None
+    admitted = (row for row in snapshot.summaries if seen.spec.version.admits(row.version))
+    return newest_approved(admitted, () if ignore_rejections else status.rejected)
+
+
+def newest_approved(rows: Iterable[PackageSummary], rejected: Sequence[Rejection]) -> PackageSummary | None:
+    """The first row that is approved and not rejected.
+
+    A full list of rejections has forgotten the lowest ones: what is below it is not tried again.
+    """
+    versions = {entry.version for entry in rejected}
+    floor = min(versions) if len(versions) >= MAX_REJECTIONS else 0
+    approved = (row for row in rows if row.approval is Approval.APPROVED)
+    return next((row for row in approved if row.version >= floor and row.version not in versions), None)
 
 
 def serving_target(status: ModelStatus) -> Served | None:
@@ -123,12 +134,29 @@ def is_ready(workload: Workload | None, served: Served) -> bool:
     return workload is not None and is_same(workload, served) and workload.ready_replicas > 0
 
 
+def proving_workload(seen: Observation, status: ModelStatus) -> Workload | None:
+    """The Deployment in which a candidate proves itself."""
+    return seen.candidate if serving_target(status) is not None else seen.serving
+
+
+def answering(seen: Observation, status: ModelStatus) -> tuple[int, ...]:
+    """The versions that answer now: those of ready pods, of a Deployment that is complete, or else the last that was."""
+    serving = seen.serving
+    if serving is None or serving.ready_replicas == 0:
+        return ()
+    if serving.answering is not None:
+        return serving.answering
+    if serving.complete and serving.version is not None:
+        return (serving.version,)
+    return (status.current.version,) if status.current is not None else ()
+
+
 def artifact_of(seen: Observation, version: int) -> Artifact:
     """The last look at a version's artifact."""
     return seen.artifacts.get(version, Artifact(ArtifactState.UNKNOWN, "not looked at yet"))
 
 
-def candidate_from(package: ModelPackage, stage: Stage, seen: Observation) -> Candidate:
+def candidate_from(package: ModelPackage, stage: Stage, seen: Observation, chosen_at: datetime | None) -> Candidate:
     """A package entering a stage now."""
     return Candidate(
         version=package.version,
@@ -136,6 +164,7 @@ def candidate_from(package: ModelPackage, stage: Stage, seen: Observation) -> Ca
         model_data_url=package.model_data_url,
         sha256=package.sha256,
         created_at=package.created_at,
+        chosen_at=chosen_at,
         stage=stage,
         started_at=seen.now,
     )

@@ -9,7 +9,9 @@ from psm_operator.decide.monitoring.told import monitoring_ready
 from psm_operator.decide.packages import is_same
 from psm_operator.decide.rollback import Blocked
 from psm_operator.decide.scene import (
+    answering,
     is_gone,
+    is_rejected,
     is_rolling_back,
     known,
     own_package,
@@ -19,7 +21,7 @@ from psm_operator.decide.scene import (
     withdrawal,
 )
 from psm_operator.decide.sizing import is_paused, off_hours
-from psm_operator.decide.verdict import is_regression, judge_serving, metric_values
+from psm_operator.decide.verdict import is_regression, judge_current, metric_values
 from psm_operator.decide.wishes import unreadable_wish
 from psm_operator.values import Observation, Outcome, RegistryUnknown, Verdict
 
@@ -31,7 +33,7 @@ def summarise(seen: Observation, release: ModelStatus, blocked: Blocked | None) 
     """The whole status: the release as decided, and what it means."""
     stall = find_stall(seen, release, blocked)
     waiting = waiting_for(seen, release)
-    verdicts = judge_serving(seen, release)
+    verdicts = judge_current(seen, release)
     judged: dict[ConditionType, Judgement | None] = {
         ConditionType.READY: _ready(seen, release),
         ConditionType.RECONCILING: _reconciling(seen, release, waiting),
@@ -109,13 +111,27 @@ def find_stall(seen: Observation, release: ModelStatus, blocked: Blocked | None)
         return before[1:]
     if blocked is not None and not _is_being_replaced(release, blocked):
         return blocked.reason, blocked.message
-    if isinstance(seen.registry, RegistryUnknown):
-        is_final = seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND
-        return (seen.registry.reason, seen.registry.message) if is_final else None
+    is_unknown = isinstance(seen.registry, RegistryUnknown)
+    if isinstance(seen.registry, RegistryUnknown) and seen.registry.reason is Reason.MODEL_PACKAGE_GROUP_NOT_FOUND:
+        return seen.registry.reason, seen.registry.message
+    stuck = _stuck(seen, release)
+    if stuck is not None or is_unknown:
+        return stuck
     is_idle = serving_target(release) is None and release.candidate is None
     if policy_choice(seen, release) is None and (is_idle or seen.spec.version.pin is not None):
         return _nothing_to_choose(seen, release)
     return None
+
+
+def _stuck(seen: Observation, release: ModelStatus) -> tuple[Reason, str] | None:
+    """A Deployment that does not come up with what is meant to serve, where no rollback is the answer."""
+    target, serving = serving_target(release), seen.serving
+    if target is None or serving is None or serving.version != target.version or not serving.deadline_exceeded:
+        return None
+    limit = seen.spec.rollout.progress_deadline_seconds
+    why = f": {serving.failure}" if serving.failure else ""
+    message = f"version {target.version} was not rolled out within {limit} s{why}"
+    return Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message}; correct the spec, or make room for its pods"
 
 
 def _nothing_to_choose(seen: Observation, release: ModelStatus) -> tuple[Reason, str]:
@@ -152,7 +168,7 @@ def phase(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | N
         return Phase.ROLLING_BACK
     serving = serving_target(release)
     if stall is not None and serving is not None:
-        return Phase.BLOCKED
+        return Phase.DEGRADED if stall[0] is Reason.PROGRESS_DEADLINE_EXCEEDED else Phase.BLOCKED
     if release.candidate is not None:
         return Phase(release.candidate.stage.value)
     if release.current is None:
@@ -162,8 +178,9 @@ def phase(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | N
 
 def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] | None, waiting: Finding | None) -> str:
     """What is served, and what stands in the way of more."""
-    serving = serving_target(release)
-    parts = [f"serving {serving.version}" if serving is not None else "serving nothing yet"]
+    versions = answering(seen, release)
+    nothing = "serving nothing yet" if release.current is None else "serving nothing now"
+    parts = [f"serving {_listed(versions)}" if versions else nothing]
     if seen.spec.suspend:
         parts.append("suspended: nothing is changed until spec.suspend is false")
     if is_rolling_back(release) and release.rollback is not None:
@@ -173,12 +190,16 @@ def sentence(seen: Observation, release: ModelStatus, stall: tuple[Reason, str] 
         parts.append(_off_hours(window))
     if waiting is not None and release.candidate is not None:
         parts.append(f"{release.candidate.version} verifying: {waiting.message}")
-    if stall is not None:
-        parts.append(stall[1])
-    else:
-        parts.append(_trouble_of_registry(seen))
+    available = _available(seen, release)
+    if not versions and release.current is not None and available[1] is Reason.UNAVAILABLE:
+        parts.append(available[2])
+    parts.append(stall[1] if stall is not None else _trouble_of_registry(seen))
     parts += [_rejected(release)] if stall is None else []
     return "; ".join(part for part in (*parts, unreadable_wish(seen)) if part)
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    return " and ".join(str(version) for version in versions)
 
 
 def _trouble_of_registry(seen: Observation) -> str:
@@ -207,7 +228,8 @@ def _ready(seen: Observation, release: ModelStatus) -> Judgement:
         return FALSE, available[1] if release.current is not None else Reason.PROGRESSING, available[2]
     if available[1] is Reason.OFF_HOURS:
         return available
-    return TRUE, Reason.SERVING, f"version {release.current.version} answers"
+    versions = answering(seen, release) or (release.current.version,)
+    return TRUE, Reason.SERVING, f"version {_listed(versions)} answer{'s' if len(versions) == 1 else ''}"
 
 
 def _reconciling(seen: Observation, release: ModelStatus, waiting: Finding | None) -> Judgement | None:
@@ -274,7 +296,7 @@ def _metrics_healthy(seen: Observation, release: ModelStatus, verdicts: tuple[Ve
 
 
 def _unjudged(seen: Observation, release: ModelStatus) -> Judgement:
-    serving = serving_target(release)
+    serving = release.current
     if isinstance(seen.registry, RegistryUnknown):
         return UNKNOWN, seen.registry.reason, "metrics cannot be read"
     if serving is not None and is_gone(seen, serving):
@@ -301,7 +323,8 @@ def _up_to_date(seen: Observation, release: ModelStatus) -> Judgement:
         return FALSE, Reason.APPROVAL_REVOKED, withdrawal(seen, serving)
     if desired is None:
         return (FALSE, *_nothing_to_choose(seen, release)) if serving else (FALSE, Reason.PENDING, "nothing to serve")
-    if serving is not None and serving.version == desired.version and not is_gone(seen, serving):
+    is_wanted = serving is not None and serving.version == desired.version and not is_gone(seen, serving)
+    if is_wanted and not is_rejected(release, desired.version):
         return TRUE, Reason.SERVING, "what is served is what the policy picks"
     return _behind(seen, release, desired)
 

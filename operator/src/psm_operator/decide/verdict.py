@@ -88,6 +88,16 @@ def judge_serving(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]
     return judge_metrics(seen.spec.analysis, package, baseline_of(status, known(seen)), live)
 
 
+def judge_current(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]:
+    """The verdicts on the version that was last served by every replica, whatever is on its way."""
+    current = status.current
+    package = own_package(seen, current)
+    if current is None or package is None:
+        return ()
+    live = Live(seen.readings, current.deployed_at)
+    return judge_metrics(seen.spec.analysis, package, baseline_of(status, known(seen)), live)
+
+
 def serving_since(status: ModelStatus) -> datetime | None:
     """When every replica began to serve the version that is meant to serve; None while it is on its way."""
     serving, current = serving_target(status), status.current

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from psm_operator.adapters.clock import SystemClock
 from psm_operator.adapters.kinds import CHILDREN, DEPLOYMENT, POD
 from psm_operator.adapters.memory_monitoring import NoMonitoring
-from psm_operator.adapters.pod_complaints import complaint_of
+from psm_operator.adapters.pod_complaints import report_of
 from psm_operator.adapters.resource import Resource
 from psm_operator.api.conditions import Reason
 from psm_operator.decide.desired import PredictorDefaults
-from psm_operator.decide.desired.model import MODEL_LABEL, ROLE_LABEL, VERSION_LABEL
+from psm_operator.decide.desired.model import MODEL_LABEL, ROLE_LABEL
 from psm_operator.decide.explain import explained
 from psm_operator.decide.ownership import is_child
 from psm_operator.decide.scene import package_of
@@ -37,7 +37,7 @@ from psm_operator.values import (
     ObjectRef,
     Observation,
     Plan,
-    PodFailure,
+    PodReport,
     RegistryUnknown,
     RegistryView,
     Snapshot,
@@ -92,11 +92,11 @@ class ReadCluster:
                     found[resource.kind, item["metadata"]["name"]] = item
         return found
 
-    async def pod_failure(self, ref: ObjectRef, *, role: str, version: int) -> PodFailure | None:
-        """The last complaint of the pods of one role and version."""
-        labels = {MODEL_LABEL: ref.name, ROLE_LABEL: role, VERSION_LABEL: version}
+    async def pods(self, ref: ObjectRef, *, role: str, version: int) -> PodReport:
+        """What the pods of one role say."""
+        labels = {MODEL_LABEL: ref.name, ROLE_LABEL: role}
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        return complaint_of(self._list(POD, ref.namespace, selector))
+        return report_of(self._list(POD, ref.namespace, selector), version)
 
     def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
         try:

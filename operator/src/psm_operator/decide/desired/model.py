@@ -66,8 +66,8 @@ class DesiredModel:
 
 
 def candidate_name(ref: ObjectRef) -> str:
-    """Name of the Deployment that verifies a candidate."""
-    return f"{ref.name}-candidate"
+    """Name of the Deployment that verifies a candidate; a model's own name has no dot, so the two cannot meet."""
+    return f"{ref.name}.candidate"
 
 
 def labels(ref: ObjectRef) -> dict[str, str]:

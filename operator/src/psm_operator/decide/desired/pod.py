@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from psm_contract import environment
 from psm_operator.decide.desired.load_balancer import pause_s
-from psm_operator.decide.desired.model import HTTP_PORT, VERSION_LABEL, DesiredModel, labels, role_selector
+from psm_operator.decide.desired.model import CANDIDATE, HTTP_PORT, VERSION_LABEL, DesiredModel, labels, role_selector
 from psm_operator.decide.monitoring.model import dimension
 from psm_operator.values import Manifest, ServeTarget
 
@@ -21,6 +21,8 @@ END_S: Final = 25
 STARTUP_S: Final = 3600
 """How long a pod may load before it is restarted: as long as `rollout.verification.timeoutSeconds` can be. Not that field
 itself, since a change of how long a proof may take must not replace the pods that serve."""
+LAST_LOOK_S: Final = 10
+"""Two looks of the operator at its pods: what a candidate's pod ended with is seen before its time is over."""
 SCRATCH_LIMIT: Final = "1Gi"
 """Size of /tmp: the archive and what is unpacked from it."""
 
@@ -44,7 +46,7 @@ def pod_template(model: DesiredModel, target: ServeTarget, role: str) -> Manifes
             _spread(model, role, "topology.kubernetes.io/zone"),
             _spread(model, role, "kubernetes.io/hostname"),
         ],
-        "containers": [_container(model, target)],
+        "containers": [_container(model, target, role)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}],
     }
     if predictor.image_pull_secrets:
@@ -69,7 +71,7 @@ def pod_template(model: DesiredModel, target: ServeTarget, role: str) -> Manifes
     }
 
 
-def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
+def _container(model: DesiredModel, target: ServeTarget, role: str) -> Manifest:
     predictor = model.spec.predictor
     return {
         "name": CONTAINER,
@@ -84,7 +86,7 @@ def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         # A pod is ready once its artifact's golden rows were answered; until then liveness waits.
-        "startupProbe": _probe("/readyz", period_s=1, timeout_s=3, failures=STARTUP_S),
+        "startupProbe": _probe("/readyz", period_s=1, timeout_s=3, failures=_startup_s(model, role)),
         "readinessProbe": _probe("/readyz", period_s=5, timeout_s=3, failures=3),
         # Slow under load is not dead: a full minute of silence before a restart.
         "livenessProbe": _probe("/healthz", period_s=10, timeout_s=5, failures=6),
@@ -92,6 +94,14 @@ def _container(model: DesiredModel, target: ServeTarget) -> Manifest:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # a volume of the pod's own
     }
+
+
+def _startup_s(model: DesiredModel, role: str) -> int:
+    """A candidate's pod that waits for its archive is stopped within the time of its proof: its exit code tells that it did."""
+    if role != CANDIDATE:
+        return STARTUP_S
+    timeout_s = model.spec.rollout.verification.timeout_seconds
+    return max(timeout_s - pause_s(model.spec.networking.ingress) - LAST_LOOK_S, timeout_s // 2)
 
 
 def _env(model: DesiredModel, target: ServeTarget) -> list[Manifest]:
