@@ -18,7 +18,8 @@ from psm_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from psm_operator.api.status import Phase, Stage
 from psm_operator.decide import decide
 from psm_operator.decide.monitoring import FINALIZER
-from psm_operator.decide.scene import serving_target
+from psm_operator.decide.rollback import Blocked, rollback_decision
+from psm_operator.decide.scene import policy_choice, serving_target
 from psm_operator.decide.wishes import ROLLBACK, UNREJECT, rollback_text, unreject_text
 from psm_operator.errors import Retryable
 from psm_operator.observe import Gone, Unreadable, observe
@@ -356,6 +357,7 @@ class Release(RuleBasedStateMachine):
         assert isinstance(self.world.polls.view(GROUP), Snapshot)
         self.nothing_is_asked_for_early()
         self.what_may_not_serve_is_told()
+        self.nothing_withdrawn_serves_while_another_may()
         self.delete()
 
     def nothing_is_asked_for_early(self) -> None:
@@ -364,6 +366,16 @@ class Release(RuleBasedStateMachine):
         self.world.polls.poll()
         self.run(self.world.once())
         assert self.world.polls.hastened == {}
+
+    def nothing_withdrawn_serves_while_another_may(self) -> None:
+        """Blocked for want of a way back, by a withdrawal, means that nothing at all is approved that could be tried."""
+        seen = self.observe()
+        stalled = self.world.condition(ConditionType.STALLED)
+        if seen is None or stalled is None or stalled.reason is not Reason.NO_ROLLBACK_TARGET or seen.status.off_hours:
+            return
+        decision = rollback_decision(seen, seen.status)
+        if isinstance(decision, Blocked) and decision.trigger.reason is Reason.APPROVAL_REVOKED:
+            assert policy_choice(seen, seen.status) is None
 
     def what_may_not_serve_is_told(self) -> None:
         """What serves is approved in the registry, or the status says that it should not serve."""

@@ -144,7 +144,11 @@ def direction(seen: Observation, version: int) -> Iterator[Step]:
     current, row = seen.status.current, summary_of(seen, version)
     if seen.spec.version.pin is not None or current is None:
         return
-    if is_backwards(seen, seen.status, row if row is not None else PackageSummary(version, "", Approval.PENDING)):
+    candidate = seen.status.candidate
+    is_tried = candidate is not None and candidate.version == version
+    if not is_tried and is_backwards(
+        seen, seen.status, row if row is not None else PackageSummary(version, "", Approval.PENDING)
+    ):
         message = f"version {current.version} serves; an older one comes back by a rollback or a pin only"
         yield Step("direction", Answer.FAIL, str(version), f"> {current.version}", message)
     else:

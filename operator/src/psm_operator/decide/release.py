@@ -26,7 +26,7 @@ from psm_operator.api.status import (
 from psm_operator.decide.evidence import is_doubted
 from psm_operator.decide.gates import first_finding, verification_finding
 from psm_operator.decide.packages import Mention, is_older, is_same
-from psm_operator.decide.rollback import Go, is_counted, rollback_decision
+from psm_operator.decide.rollback import Go, has_no_way_back, is_counted, rollback_decision
 from psm_operator.decide.scene import (
     as_served,
     candidate_from,
@@ -194,7 +194,8 @@ def drop_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
     wanted = policy_choice(seen, status)
     is_out_of_range = not seen.spec.version.admits(candidate.version)
     has_gone = wanted is not None and wanted.version == candidate.version and is_gone(seen, candidate)
-    is_superseded = wanted is not None and (is_older(candidate, wanted) or is_out_of_range or has_gone)
+    is_stuck = candidate.stage is not Stage.VERIFYING and has_no_way_back(seen, status)
+    is_superseded = wanted is not None and (is_older(candidate, wanted) or is_out_of_range or has_gone or is_stuck)
     if is_superseded and not _is_only_hope(seen, status, candidate):
         return _make_way(seen, status, candidate)
     return status
@@ -317,10 +318,12 @@ def _may_leave_rollback(seen: Observation) -> bool:
 
 
 def _must_wait(seen: Observation, status: ModelStatus, package: ModelPackage) -> bool:
-    """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair."""
+    """Nothing new starts while no replica is wanted or after a rollback; and going back is a rollback's affair, if it can."""
     if status.current is None:
         return is_cooling_down(seen, status)
-    return is_backwards(seen, status, package) or is_paused(seen, status) or is_cooling_down(seen, status)
+    if is_backwards(seen, status, package):
+        return is_paused(seen, status) or not has_no_way_back(seen, status)
+    return is_paused(seen, status) or is_cooling_down(seen, status)
 
 
 def is_backwards(seen: Observation, status: ModelStatus, package: Mention) -> bool:

@@ -165,6 +165,17 @@ def _answer(seen: Observation, status: ModelStatus, serving: Served, trigger: Tr
     return Go(trigger, target)
 
 
+def has_no_way_back(seen: Observation, status: ModelStatus) -> bool:
+    """Whether what serves was withdrawn and nothing that served before may replace it: then an older version may be tried.
+
+    Only a withdrawal allows that: a version whose metrics fail is still approved, and would take the older one's place again.
+    """
+    decision = rollback_decision(seen, status)
+    if not isinstance(decision, Blocked) or decision.reason is not Reason.NO_ROLLBACK_TARGET:
+        return False
+    return decision.trigger.reason is Reason.APPROVAL_REVOKED
+
+
 def recent_rollbacks(seen: Observation, status: ModelStatus) -> int:
     """Automatic switches back within the last hour."""
     return sum(is_counted(seen, entry) for entry in status.history)

@@ -12,9 +12,18 @@ from psm_contract.metadata import EVALUATED, format_metric, is_share, read_metri
 from psm_operator.api.metrics import AnalysisMetric, CloudWatchMetric, MetricSource, Threshold
 from psm_operator.api.policy import Analysis
 from psm_operator.api.status import MetricValue, ModelStatus, Served
-from psm_operator.decide.packages import described, is_same
+from psm_operator.decide.packages import described, is_gone_from, is_older, is_same
 from psm_operator.decide.scene import known, own_package, serving_target
-from psm_operator.values import MetricQuery, MetricReading, ModelPackage, Observation, Outcome, Snapshot, Verdict
+from psm_operator.values import (
+    Approval,
+    MetricQuery,
+    MetricReading,
+    ModelPackage,
+    Observation,
+    Outcome,
+    Snapshot,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +45,12 @@ class Baseline:
 
     Attributes:
         values: the metrics that can be compared with.
+        is_withdrawn: it may not be served any more.
     """
 
     of: Served
     values: Mapping[str, Decimal]
+    is_withdrawn: bool = False
 
     @property
     def version(self) -> int:
@@ -59,7 +70,9 @@ def baseline_of(status: ModelStatus, snapshot: Snapshot | None) -> Baseline | No
     said = package.metrics if package is not None else {}
     texts = [(metric.name, metric.value) for metric in stable.metrics] + list(said.items())
     read = ((name, read_metric(name, text)) for name, text in texts)
-    return Baseline(stable, {name: value for name, value in read if value is not None})
+    is_revoked = package is not None and package.approval is not Approval.APPROVED
+    is_withdrawn = is_revoked or (snapshot is not None and is_gone_from(snapshot, stable))
+    return Baseline(stable, {name: value for name, value in read if value is not None}, is_withdrawn)
 
 
 def judge_metrics(
@@ -70,12 +83,17 @@ def judge_metrics(
     Args:
         analysis: the metrics and their bounds.
         package: the version judged.
-        stable: what it must not be worse than; None, or the same version, skips the comparison.
+        stable: what it must not be worse than; None, the same version, or a newer one that was withdrawn skips the comparison.
         live: what is measured of `package`; None while it does not serve, and then CloudWatch metrics are left out.
     """
-    against = stable if stable is not None and not is_same(stable.of, package) else None
+    against = stable if stable is not None and not _is_incomparable(stable, package) else None
     judged = (_judge(metric, package, against, live) for metric in analysis.metrics)
     return tuple(verdict for verdict in judged if verdict is not None)
+
+
+def _is_incomparable(stable: Baseline, package: ModelPackage) -> bool:
+    """Whether a version is the stable one itself, or an older one that is needed since the stable one was withdrawn."""
+    return is_same(stable.of, package) or (stable.is_withdrawn and is_older(package, stable.of))
 
 
 def judge_serving(seen: Observation, status: ModelStatus) -> tuple[Verdict, ...]:
