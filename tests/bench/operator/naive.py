@@ -1,4 +1,4 @@
-"""The floor: a kopf handler as people write it, which server-side-applies the same children once and writes a status.
+"""A baseline: a kopf handler as people write it, which server-side-applies the same children once and writes a status.
 
 Run by `kopf run`. No registry, no artifact, no candidate, no watch of children, no election, no repair.
 It sends each manifest as it is and leaves the answers undecoded, which flatters it: most handlers decode them.
