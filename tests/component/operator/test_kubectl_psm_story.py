@@ -1,68 +1,13 @@
 """`kubectl psm` and the real operator: the story of a person on call."""
 
-import hashlib
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import boto3
 import pytest
 from plugin_terminal import LIMIT_S, OBJECT, REGION, Terminal
 from waiting import until
+from whole_operator import register, running_operator
 
 pytestmark = pytest.mark.component
-
-CONTENT = b"model"
-
-
-@contextmanager
-def operator(terminal: Terminal) -> Iterator[None]:
-    """The operator as a process of its own, for this namespace alone."""
-    variables = {
-        **terminal.variables,
-        "PSM_OPERATOR_NAMESPACES": terminal.namespace,
-        "PSM_OPERATOR_LEASE_NAME": terminal.namespace,
-        "PSM_OPERATOR_HEALTH_PORT": "0",
-        "PSM_OPERATOR_METRICS_PORT": "0",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "psm_operator"], env=variables)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def register(terminal: Terminal, group: str, accuracy: str) -> None:
-    """An approved version with an artifact."""
-    account = terminal.cluster.aws.environment()
-    keys = {name.lower(): account[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    session = boto3.session.Session(region_name=REGION, **keys)
-    s3 = session.client("s3", endpoint_url=terminal.cluster.aws.s3_host_url)
-    sagemaker = session.client("sagemaker", endpoint_url=terminal.cluster.aws.host_url)
-    if not sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]:
-        sagemaker.create_model_package_group(ModelPackageGroupName=group)
-        s3.create_bucket(Bucket=group, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_object(Bucket=group, Key="model.tar.gz", Body=CONTENT, ChecksumAlgorithm="SHA256")
-    sagemaker.create_model_package(
-        ModelPackageGroupName=group,
-        ModelApprovalStatus="Approved",
-        InferenceSpecification={
-            "Containers": [{"Image": "predictor", "ModelDataUrl": f"s3://{group}/model.tar.gz"}],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
-        },
-        CustomerMetadataProperties={
-            "psm.sha256": hashlib.sha256(CONTENT).hexdigest(),
-            "psm.accuracy": accuracy,
-            "psm.macro_f1": "0.800000",
-            "psm.precision_min_class": "0.790000",
-            "psm.data_validation": "passed",
-        },
-    )
-
 
 OPERATOR = {
     "apiVersion": "apps/v1",
@@ -93,21 +38,21 @@ def serves(terminal: Terminal, name: str, version: int) -> None:
 async def test_the_story_of_a_person_on_call(terminal: Terminal) -> None:
     """Two versions, a way back, an explanation, a second chance, a pin, and a look at what would be written."""
     name = terminal.namespace
-    register(terminal, name, "0.810000")
+    register(terminal.cluster, name, "0.810000")
     spec = {
         "interval": "15s",
         "registry": {"modelPackageGroupName": name, "region": REGION},
         "rollout": {"soak": "1s", "minReadySeconds": 0},
         "rollback": {"cooldown": "0s"},
     }
-    with operator(terminal):
+    with running_operator(terminal.cluster, terminal.namespace):
         terminal.create("m", spec)
         serves(terminal, "m", 1)
         refused = terminal.psm("rollback", "m")
         assert (refused.code, refused.out) == (1, "")
         assert "m has no way back from version 1: no other version has served" in refused.err
 
-        register(terminal, name, "0.830000")
+        register(terminal.cluster, name, "0.830000")
         serves(terminal, "m", 2)
         done = terminal.psm("rollback", "m", "--wait", "--timeout=60s")
         assert done.code == 0, done.err
