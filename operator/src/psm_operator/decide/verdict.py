@@ -70,9 +70,14 @@ def baseline_of(status: ModelStatus, snapshot: Snapshot | None) -> Baseline | No
     said = package.metrics if package is not None else {}
     texts = [(metric.name, metric.value) for metric in stable.metrics] + list(said.items())
     read = ((name, read_metric(name, text)) for name, text in texts)
-    is_revoked = package is not None and package.approval is not Approval.APPROVED
-    is_withdrawn = is_revoked or (snapshot is not None and is_gone_from(snapshot, stable))
-    return Baseline(stable, {name: value for name, value in read if value is not None}, is_withdrawn)
+    values = {name: value for name, value in read if value is not None}
+    return Baseline(stable, values, is_withdrawn=snapshot is not None and _is_withdrawn(snapshot, stable))
+
+
+def _is_withdrawn(snapshot: Snapshot, stable: Served) -> bool:
+    """Whether the stable package may not be served any more; the list says so also when nobody describes it."""
+    rows = (row for row in snapshot.summaries if row.version == stable.version)
+    return is_gone_from(snapshot, stable) or any(row.approval is not Approval.APPROVED for row in rows)
 
 
 def judge_metrics(
