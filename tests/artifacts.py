@@ -11,7 +11,7 @@ from psm_contract.manifest import MANIFEST, Manifest, Training
 from psm_training.archive import pack
 from psm_training.artifact import Fitted, Provenance, artifact_members
 from psm_training.models.families import fit_estimator
-from psm_training.recipes import EstimatorRecipe, ForestRecipe, TableRecipe
+from psm_training.recipes import EstimatorRecipe, ForestRecipe, TableRecipe, TiersRecipe
 from psm_training.synthetic import generate
 from psm_training.tables import cross_fitted_features, fit_tables
 
@@ -75,8 +75,9 @@ def _members(seed: int, recipe: EstimatorRecipe) -> Members:
     gold = gold.take(gold.label >= 0)
     held_out = gold.household % 4 == 0
     train, test = gold.take(~held_out), gold.take(held_out)
-    tables = fit_tables(train, TableRecipe())
-    window = cross_fitted_features(train, tables, TableRecipe())
+    of_tables = TableRecipe(tiers=isinstance(recipe, TiersRecipe))
+    tables = fit_tables(train, of_tables)
+    window = cross_fitted_features(train, tables, of_tables)
     estimator = fit_estimator(recipe, window, train.label, seed=seed)
     accuracy = float(estimator.score(basket_features(test.lines, tables), test.label))
     provenance = Provenance(

@@ -41,7 +41,7 @@ def model_files(folder: Path, of: Predictions, *, validation: str = "passed") ->
     np.savez(files.predictions, **{f"test_{name}": column for name, column in vars(of).items()})
     card = {
         "recipe": {"name": folder.name},
-        "protocol": 2,
+        "protocol": 3,
         "sha256": sha256,
         "metrics": kpis_of(of),
         "training": {"source": "synthetic", "first_week": 201701, "last_week": 201738, "baskets": 1, "households": 1},

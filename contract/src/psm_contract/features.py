@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from psm_contract.manifest import Feature
 from psm_contract.schema import Line
 from psm_contract.tables import LEVELS, ZONE_EDGES, ZONE_LEVELS, CodeColumn, Tables
+from psm_contract.tiers import class_chances
 
 Array = NDArray[np.float64]
 
@@ -87,6 +88,14 @@ def _affinity_specs() -> tuple[FeatureSpec, ...]:
     )
 
 
+_TIER_SPECS: Final = (
+    FeatureSpec("tier_mean", "number", "expected mean tier of the lines, LA -1, MM 0, UM +1", -1.0, 1.0),
+    FeatureSpec("tier_la", "number", "chance by the tiers of the lines that the basket is LA", 0.0, 1.0),
+    FeatureSpec("tier_um", "number", "chance by the tiers of the lines that the basket is UM", 0.0, 1.0),
+    FeatureSpec("tier_known", "number", "share of lines whose product's tier is known for sure", 0.0, 1.0),
+)
+"""What the learned tiers of the products say, by counting lines and not money (`psm_contract.tiers`); 0 if none were learned."""
+
 FEATURES: Final = (
     FeatureSpec("spend", "number", "money spent in the basket", 0.0, 1_000_000.0, required=True),
     FeatureSpec("items", "number", "items in the basket", 1.0, 1_000_000.0, required=True),
@@ -98,6 +107,7 @@ FEATURES: Final = (
     *_price_specs(),
     *_encoding_specs(),
     *_affinity_specs(),
+    *_TIER_SPECS,
     FeatureSpec("shop_weekday", "number", "day of the week, 1 = Sunday", 1.0, 7.0, source="SHOP_WEEKDAY"),
     FeatureSpec("shop_hour", "number", "hour of the purchase", 0.0, 23.0, source="SHOP_HOUR"),
     FeatureSpec("basket_size", "category", "S, M or L by number of items", source="BASKET_SIZE"),
@@ -221,6 +231,10 @@ def basket_features(lines: Lines, tables: Tables) -> NDArray[np.float32]:
     for product, zone in zip(products.T, zones.T, strict=True):
         pull = product + zone
         columns += [total.mean(pull), total.sum(pull * weight), total.mean(product), total.mean(zone)]
+    if tables.has_tiers:
+        columns += class_chances(tables.tier[nodes[0]], total.basket, baskets, tables.thresholds)
+    else:
+        columns += [np.zeros(baskets)] * len(_TIER_SPECS)
     columns += _context(lines, tables)
     return np.stack(columns, axis=1, dtype=np.float32, casting="same_kind")
 

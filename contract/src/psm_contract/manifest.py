@@ -14,14 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from psm_contract.schema import CLASSES, Line
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of the archive's layout and meaning.
 
 To upgrade: (1) raise the number in the commit that changes the manifest, the members, the feature order or the
 meaning of a feature; (2) let the predictor read the old and the new number for one release, chosen by the
 number alone; (3) release predictors first, then training; (4) drop the old reader once no approved package
 carries the old `psm.protocol`. A reader refuses a number that it does not know before it reads anything else.
-Protocol 1 had neither `trees.npz` nor the reference window; it was never released, and nothing reads it.
+Protocol 1 had neither `trees.npz` nor the reference window, protocol 2 no tiers among tables and features; neither was
+released, and nothing reads them.
 """
 
 MANIFEST: Final = "manifest.json"
@@ -171,7 +172,7 @@ def _check_probabilities(where: str, probabilities: tuple[float, ...]) -> None:
 class Manifest(_Closed):
     """The manifest; see the module."""
 
-    protocol: Literal[2]
+    protocol: Literal[3]
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     classes: tuple[str, ...]
     files: dict[str, Sha256]

@@ -1,7 +1,7 @@
 """Learned tables that turn till lines into features: the product hierarchy, its prices and encodings, vocabularies.
 
 Training fits them, the archive carries them as tables.npz, `psm_contract.features` reads them. They hold no price
-of a single product: the label is defined by product prices, so a product's own price would be the label's formula.
+of a single product: tiers and effects are learned from labels, prices are those of types and above.
 """
 
 import io
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psm_contract.npz import read_npz
+from psm_contract.tiers import TIERS, Thresholds
 
 LEVELS: Final = ("PROD_CODE", "PROD_CODE_10", "PROD_CODE_20", "PROD_CODE_30")
 """Finest first; a product unknown to the tables is represented by the first of these codes that is known."""
@@ -31,6 +32,8 @@ ZONE_EDGES: Final = (-1.5, -1.0, -0.5, -0.15, 0.15, 0.5, 1.0, 1.5)
 """Limits of the price zones, in standard deviations of the node's log unit price."""
 
 ZONES: Final = len(ZONE_EDGES) + 1
+
+CHANCES_TOLERANCE: Final = 1e-9
 
 CodeColumn = Sequence[str | None] | NDArray[np.object_]
 """Codes or words of many rows: a list, or a numpy array of objects; None where not given."""
@@ -51,6 +54,9 @@ class Tables:
             above it, [n, 2].
         zone_effect: The same for the line's price zone within its product type and its category,
             [nodes of levels 1 and 2, zones, 2].
+        tier: Chance of each of `psm_contract.tiers.TIERS` for a product, and for one of the node that is not known, [n, 4];
+            [0, 4] where tiers were not learned.
+        tier_thresholds: Mean tier up to which a basket is LA, and from which it is UM, [2].
         vocabulary: Words of the category features, one after the other, each block ending with "other".
         vocabulary_ends: End of each category feature's block within `vocabulary`.
         defaults: Encoded value of every feature when the input does not say, [features].
@@ -64,6 +70,8 @@ class Tables:
     encoding: NDArray[np.float64]
     effect: NDArray[np.float64]
     zone_effect: NDArray[np.float64]
+    tier: NDArray[np.float64]
+    tier_thresholds: NDArray[np.float64]
     vocabulary: NDArray[np.str_]
     vocabulary_ends: NDArray[np.int64]
     defaults: NDArray[np.float64]
@@ -72,6 +80,16 @@ class Tables:
     def root(self) -> int:
         """Number of the root node."""
         return len(self.parent) - 1
+
+    @property
+    def has_tiers(self) -> bool:
+        """Whether tiers were learned; without, their features are 0."""
+        return len(self.tier) > 0
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """From the mean tier to the class."""
+        return Thresholds(*self.tier_thresholds.tolist())
 
     @cached_property
     def _node_of(self) -> tuple[dict[str | None, int], ...]:
@@ -168,6 +186,8 @@ class Tables:
             "encoding": (nodes, 2),
             "effect": (nodes, 2),
             "zone_effect": (int(self.level_ends[ZONE_LEVELS[-1]]) - int(self.level_ends[0]), ZONES, 2),
+            "tier": (nodes if self.has_tiers else 0, len(TIERS)),
+            "tier_thresholds": (2,),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -184,8 +204,24 @@ class Tables:
             or words[-1] != len(self.vocabulary)
         ):
             raise ValueError(f"table vocabulary_ends {words.tolist()} does not cover {len(self.vocabulary)} words")
-        for name in ("price_mean", "price_spread", "encoding", "effect", "zone_effect", "defaults"):
+        for name in (
+            "price_mean",
+            "price_spread",
+            "encoding",
+            "effect",
+            "zone_effect",
+            "tier",
+            "tier_thresholds",
+            "defaults",
+        ):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"table {name} must be finite")
+        self._check_tiers()
         if not np.all(self.price_spread > 0):
             raise ValueError("table price_spread must be positive")
+
+    def _check_tiers(self) -> None:
+        if np.any(self.tier < 0) or np.any(np.abs(self.tier.sum(axis=1) - 1.0) > CHANCES_TOLERANCE):
+            raise ValueError("table tier must hold chances that sum to 1")
+        if not self.tier_thresholds[0] < self.tier_thresholds[1]:
+            raise ValueError(f"table tier_thresholds must ascend, they are {self.tier_thresholds.tolist()}")

@@ -12,7 +12,7 @@ LIVE: Final = 2048
 """First slot of the live numbers (`live.layout`); those before it are `telemetry`'s."""
 
 SLOTS: Final = 8192
-"""Slots of a row: 64 KiB, of which only the pages in use take memory; about 1500 are used with 44 features."""
+"""Slots of a row: 64 KiB, of which only the pages in use take memory; about 1500 are used with 48 features."""
 
 _SLOT_BYTES: Final = 8
 

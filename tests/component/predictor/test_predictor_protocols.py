@@ -149,7 +149,7 @@ def test_tritons_client_understands_our_errors(
     wrong = triton.InferInput("features", [1, 2], "FP32")
     wrong.set_data_from_numpy(matrix[:1, :2])
 
-    with pytest.raises(InferenceServerException, match=r"has shape \[1, 2\], expected \[n, 44\]") as caught:
+    with pytest.raises(InferenceServerException, match=r"has shape \[1, 2\], expected \[n, 48\]") as caught:
         for_triton.infer(MODEL, [wrong])
     assert caught.value.status() == "400"
     with pytest.raises(InferenceServerException, match="other is not served here, price-sensitivity version 7 is"):
@@ -188,7 +188,7 @@ def test_kserves_client_gets_our_predictions(
     assert told["ready"]
     assert told["model_ready"]
     assert not told["other_ready"]
-    assert "expected [n, 44]" in told["error"]
+    assert "expected [n, 48]" in told["error"]
     assert len(told["answers"]) == 4
     for answer in told["answers"]:
         assert answer["id"] == "basket-17"

@@ -20,7 +20,7 @@ from botocore.config import Config
 from predictor_process import PredictorProcess, environment, metrics_of, serving
 
 from psm_contract.environment import EXIT_UNREACHABLE
-from psm_contract.manifest import MANIFEST, ONNX
+from psm_contract.manifest import MANIFEST, ONNX, PROTOCOL
 from psm_local.aws import AwsEndpoints
 
 BUCKET = "mlops-dev-models"
@@ -35,7 +35,7 @@ def wrong_answer(members: Members) -> None:
 
 def next_protocol(members: Members) -> None:
     document = json.loads(members[MANIFEST])
-    document["protocol"] = 3
+    document["protocol"] = PROTOCOL + 1
     members[MANIFEST] = json.dumps(document).encode()
 
 
@@ -49,7 +49,9 @@ def next_protocol(members: Members) -> None:
         pytest.param(
             wrong_answer, {}, "GoldenMismatch: golden[0] is answered with [", 65, id="a golden row that differs"
         ),
-        pytest.param(next_protocol, {}, "ManifestInvalid: manifest.json has protocol 3", 65, id="another protocol"),
+        pytest.param(
+            next_protocol, {}, f"ManifestInvalid: manifest.json has protocol {PROTOCOL + 1}", 65, id="another protocol"
+        ),
     ],
 )
 def test_a_model_that_can_never_be_served_ends_the_process_and_says_why(

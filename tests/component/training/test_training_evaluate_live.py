@@ -22,7 +22,7 @@ from psm_training.__main__ import main
 BUCKET = "mlops-dev-live"
 GROUP = "price-sensitivity"
 REGISTERED = {
-    metadata.PROTOCOL: "2",
+    metadata.PROTOCOL: "3",
     metadata.SHA256: "ab" * 32,
     metadata.ACCURACY: "0.804000",
     metadata.MACRO_F1: "0.802000",

@@ -59,7 +59,7 @@ def test_a_registered_model_carries_all_that_the_operator_needs(
     assert seen["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{folder}/evaluation.json"
     properties = seen["CustomerMetadataProperties"]
     assert properties == {
-        metadata.PROTOCOL: "2",
+        metadata.PROTOCOL: "3",
         metadata.SHA256: card["sha256"],
         metadata.ACCURACY: metadata.format_metric(card["metrics"]["accuracy"]),
         metadata.MACRO_F1: metadata.format_metric(card["metrics"]["macro_f1"]),

@@ -124,16 +124,16 @@ def test_a_pickle_is_kept_only_for_who_asks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        pytest.param(b'{"protocol": 2, "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested", id="deep nesting"),
-        pytest.param(b'{"protocol": 2, "x": ' + b"9" * 100_000 + b"}", "is not JSON", id="a number of 100,000 digits"),
+        pytest.param(b'{"protocol": 3, "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested", id="deep nesting"),
+        pytest.param(b'{"protocol": 3, "x": ' + b"9" * 100_000 + b"}", "is not JSON", id="a number of 100,000 digits"),
         pytest.param(b" " * 17 * 1024 * 1024, "has 17825792 bytes, 16777216 are allowed", id="17 MiB"),
         pytest.param(
-            json.dumps({"protocol": 2, **{f"k{number}": number for number in range(50_000)}}).encode(),
+            json.dumps({"protocol": 3, **{f"k{number}": number for number in range(50_000)}}).encode(),
             "Extra inputs",
             id="50,000 unknown fields",
         ),
-        pytest.param(b'{"protocol": 2, "git_sha": "\\ud800"}', "manifest.json", id="half a character"),
-        pytest.param(b'{"protocol": 2, "protocol": 1}', "has protocol 1", id="two protocols"),
+        pytest.param(b'{"protocol": 3, "git_sha": "\\ud800"}', "manifest.json", id="half a character"),
+        pytest.param(b'{"protocol": 3, "protocol": 1}', "has protocol 1", id="two protocols"),
         pytest.param(b"\xff\xfe", "is not JSON", id="another encoding"),
     ],
 )
@@ -162,9 +162,9 @@ def put(name: str, data: bytes) -> Callable[[Members], None]:
         pytest.param(drop(MANIFEST), Reason.MANIFEST_INVALID, "has no manifest.json", id="no manifest"),
         pytest.param(put(MANIFEST, b"{"), Reason.MANIFEST_INVALID, "is not JSON", id="a manifest that is no JSON"),
         pytest.param(
-            rewrite_manifest(lambda document: document.update(protocol=3)),
+            rewrite_manifest(lambda document: document.update(protocol=4)),
             Reason.MANIFEST_INVALID,
-            "has protocol 3, this release reads protocol 2",
+            "has protocol 4, this release reads protocol 3",
             id="another protocol number",
         ),
         pytest.param(

@@ -104,7 +104,7 @@ async def test_small_requests_do_not_wait_for_a_large_one(path: str) -> None:
     engine = Held()
     hot, spoken = route(engine)
     small = json.dumps(instance()).encode()
-    column = {"name": "features", "datatype": "FP32", "shape": [1, 44], "data": None}
+    column = {"name": "features", "datatype": "FP32", "shape": [1, 48], "data": None}
     async with a_large_request_under_way(hot, spoken, engine, path):
         for small_path in ("/predict", "/invocations"):
             async with asyncio.timeout(LIMIT_S):

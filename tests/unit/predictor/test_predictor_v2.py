@@ -259,24 +259,24 @@ def half_a_category() -> dict[str, Any]:
         pytest.param({"id": "x" * 129, "inputs": []}, "length <= 128", id="a long id"),
         pytest.param(lambda: change(datatype="UINT8"), "has datatype 'UINT8', expected one of", id="another datatype"),
         pytest.param(lambda: change(datatype="BYTES", data=["x"]), "holds numbers", id="words for numbers"),
-        pytest.param(lambda: change(shape=[3, 43]), "expected [n, 44]", id="too few features"),
-        pytest.param(lambda: change(shape=[4]), "expected [n, 44]", id="flat features"),
-        pytest.param(lambda: change(shape=[3, 44, 1]), "has 3 dimensions", id="three dimensions"),
-        pytest.param(lambda: change(shape=[2**62, 44]), "baskets are too many, the limit is 4", id="a huge shape"),
-        pytest.param(lambda: change(shape=[0, 44]), ">= 1", id="no baskets"),
-        pytest.param(lambda: change(shape=[2**70, 44]), "is not an inference request", id="no 64-bit number"),
-        pytest.param(lambda: change(shape=[10**4200, 44]), "is not an inference request", id="a number without end"),
-        pytest.param(lambda: change(shape=[4, 44]), "has 132 elements, its shape [4, 44] makes 176", id="too few data"),
+        pytest.param(lambda: change(shape=[3, 47]), "expected [n, 48]", id="too few features"),
+        pytest.param(lambda: change(shape=[4]), "expected [n, 48]", id="flat features"),
+        pytest.param(lambda: change(shape=[3, 48, 1]), "has 3 dimensions", id="three dimensions"),
+        pytest.param(lambda: change(shape=[2**62, 48]), "baskets are too many, the limit is 4", id="a huge shape"),
+        pytest.param(lambda: change(shape=[0, 48]), ">= 1", id="no baskets"),
+        pytest.param(lambda: change(shape=[2**70, 48]), "is not an inference request", id="no 64-bit number"),
+        pytest.param(lambda: change(shape=[10**4200, 48]), "is not an inference request", id="a number without end"),
+        pytest.param(lambda: change(shape=[4, 48]), "has 144 elements, its shape [4, 48] makes 192", id="too few data"),
         pytest.param(lambda: change(data=[["x"]]), "has data that is not FP32", id="nested words"),
         pytest.param(lambda: change(data=[[1.0], [2.0], [3.0]]), "nested otherwise", id="nested otherwise"),
         pytest.param(lambda: change(data=[[]]), "nested otherwise", id="nested, empty"),
         pytest.param(lambda: change(data=True), "has data that is not FP32", id="no list"),
         pytest.param(lambda: change(data=None), "must have either data or", id="no data"),
-        pytest.param(lambda: change(datatype="INT64", data=[0.5] * 132), "not INT64", id="fractions as integers"),
-        pytest.param(lambda: change(datatype="INT32", data=[2**31] * 132), "not INT32", id="integers too large"),
+        pytest.param(lambda: change(datatype="INT64", data=[0.5] * 144), "not INT64", id="fractions as integers"),
+        pytest.param(lambda: change(datatype="INT32", data=[2**31] * 144), "not INT32", id="integers too large"),
         pytest.param(half_a_category, "whole numbers for categories", id="half a category"),
-        pytest.param(lambda: change(data=[-1] * 132), "of basket 0 is -1, allowed are", id="out of bounds"),
-        pytest.param(lambda: change(datatype="FP64", data=[1e300] * 132), "of basket 0 is 1e+300", id="beyond float32"),
+        pytest.param(lambda: change(data=[-1] * 144), "of basket 0 is -1, allowed are", id="out of bounds"),
+        pytest.param(lambda: change(datatype="FP64", data=[1e300] * 144), "of basket 0 is 1e+300", id="beyond float32"),
         pytest.param(lambda: {"inputs": [features(), features()]}, "'features' is there twice", id="twice"),
         pytest.param(lambda: {"inputs": [features(), columns()[0]]}, "the only input", id="both forms"),
         pytest.param(lambda: {"inputs": [{**features(), "name": "x" * 999}]}, "is required", id="another name"),
@@ -315,17 +315,17 @@ def test_a_request_that_does_not_fit_is_400_and_says_why(document: Any, said: st
 @pytest.mark.parametrize(
     ("size", "tail", "length", "said"),
     [
-        (176, bytes(175), None, "add up to 176 bytes, 175 bytes follow"),
+        (192, bytes(191), None, "add up to 192 bytes, 191 bytes follow"),
         (175, bytes(175), None, "has 175 bytes, FP32 has 4 bytes an element"),
-        (176, bytes(177), None, "add up to 176 bytes, 177 bytes follow"),
+        (192, bytes(193), None, "add up to 192 bytes, 193 bytes follow"),
         (172, bytes(172), None, "has 43 elements"),
-        (176, bytes(176), "1e3", "must be the length of the JSON"),
-        (176, bytes(176), "99999999999999999999999", "must be the length of the JSON"),
-        (176, bytes(176), "-1", "must be the length of the JSON"),
-        (176, bytes(176), "10", "is not an inference request"),
-        (-1, bytes(176), None, ">= 0"),
-        (2**63 - 1, bytes(176), None, "176 bytes follow"),
-        (2**63, bytes(176), None, "is not an inference request"),
+        (192, bytes(192), "1e3", "must be the length of the JSON"),
+        (192, bytes(192), "99999999999999999999999", "must be the length of the JSON"),
+        (192, bytes(192), "-1", "must be the length of the JSON"),
+        (192, bytes(192), "10", "is not an inference request"),
+        (-1, bytes(192), None, ">= 0"),
+        (2**63 - 1, bytes(192), None, "192 bytes follow"),
+        (2**63, bytes(192), None, "is not an inference request"),
     ],
 )
 def test_bytes_that_do_not_add_up_are_400(size: int, tail: bytes, length: str | None, said: str) -> None:
@@ -355,9 +355,9 @@ def test_words_as_bytes_that_do_not_add_up_are_400(raw: bytes) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")], ids=str)
 def test_what_json_cannot_say_is_refused_as_bytes_too(value: float) -> None:
     """Never into the model."""
-    document = {"inputs": [{**features(1), "data": None, "parameters": {"binary_data_size": 176}}]}
+    document = {"inputs": [{**features(1), "data": None, "parameters": {"binary_data_size": 192}}]}
 
-    assert "of basket 0 is" in refusal(document, np.full(44, value, dtype="<f4").tobytes())
+    assert "of basket 0 is" in refusal(document, np.full(48, value, dtype="<f4").tobytes())
 
 
 @cache

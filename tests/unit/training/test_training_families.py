@@ -32,6 +32,7 @@ from psm_training.recipes import (
     ForestRecipe,
     HistgbRecipe,
     LogisticRecipe,
+    TiersRecipe,
     TreeRecipe,
     XgboostRecipe,
 )
@@ -40,6 +41,7 @@ from psm_training.tables import fit_tables
 
 SMALL: tuple[EstimatorRecipe, ...] = (
     LogisticRecipe(),
+    TiersRecipe(),
     TreeRecipe(max_depth=5),
     ForestRecipe(trees=8, max_depth=6),
     XgboostRecipe(rounds=8),
@@ -53,7 +55,7 @@ def test_an_archive_of_the_family_is_what_the_predictor_serves(tmp_path: Path, r
     """Flat trees where it has trees, ONNX always; the predictor's own checks pass and every golden basket agrees."""
     artifact = make_artifact(tmp_path, estimator=recipe)
     members = unpack(artifact.path.read_bytes())
-    assert (contract.TREES in members) == (recipe.family != "logistic")
+    assert (contract.TREES in members) == (recipe.family not in {"logistic", "tiers"})
     assert ("xgboost-cpu" in artifact.manifest.libraries) == (recipe.family == "xgboost")
 
     package = PackageRef(data_url=artifact.url, sha256=artifact.sha256, arn="arn", version=1)
@@ -87,7 +89,8 @@ def test_threads_change_nothing(recipe: EstimatorRecipe) -> None:
     """A machine with more cores trains the same bytes."""
     gold = generate(baskets=3000, households=200).gold
     gold = gold.take(gold.label >= 0)
-    matrix = basket_features(gold.lines, fit_tables(gold, V2.tables))
+    recipe_of_tables = replace(V2.tables, tiers=recipe.family == "tiers")
+    matrix = basket_features(gold.lines, fit_tables(gold, recipe_of_tables))
     one, two = (fit_estimator(recipe, matrix, gold.label, seed=1, jobs=jobs) for jobs in (1, 2))
     assert joblib_bytes(one) == joblib_bytes(two)
     assert size_of(one) == size_of(two)
@@ -101,10 +104,11 @@ def test_the_manifest_names_the_classes_in_order() -> None:
 
 
 def test_there_is_one_recipe_per_family_on_the_same_features() -> None:
-    """So the comparison compares estimators, and nothing else."""
+    """So the comparison compares estimators, and nothing else; only tiers has what it alone decides by."""
     assert [recipe.name for recipe in FAMILIES] == [recipe.family for recipe in FAMILIES]
     assert {recipe.family for recipe in FAMILIES} == {recipe.family for recipe in SMALL}
-    assert {recipe.tables for recipe in FAMILIES} == {V2.tables}
+    assert {recipe.tables for recipe in FAMILIES if recipe.family != "tiers"} == {V2.tables}
+    assert [recipe.family for recipe in KNOWN.values() if recipe.tables.tiers] == ["tiers"]
     assert list(KNOWN) == [recipe.name for recipe in (*RECIPES, V3, *FAMILIES)]
 
 

@@ -24,11 +24,13 @@ def features(space: Workspace, recipe: Recipe) -> str:
     Returns:
         One line for the user.
     """
-    parts = labelled_parts(space)
-    train = parts[TRAIN]
+    gold, part = load_gold(space)
+    labelled = gold.label != UNLABELLED
+    parts = {name: gold.take(labelled & (part == name)) for name in PARTS}
+    train = gold.take(part == TRAIN)
     tables = fit_tables(train, recipe.tables)
     matrices = {
-        TRAIN: cross_fitted_features(train, tables, recipe.tables),
+        TRAIN: cross_fitted_features(train, tables, recipe.tables)[train.label != UNLABELLED],
         VALID: basket_features(parts[VALID].lines, tables),
         TEST: basket_features(parts[TEST].lines, tables),
     }
@@ -43,7 +45,7 @@ def features(space: Workspace, recipe: Recipe) -> str:
             f"{name}_week": gold.week,
         }
     np.savez(files.features, **arrays)
-    return f"{len(FEATURES)} features of {len(train):,} training baskets, {int(tables.level_ends[0]):,} products known"
+    return f"{len(FEATURES)} features of {len(parts[TRAIN]):,} training baskets, {int(tables.level_ends[0]):,} products known"
 
 
 def labelled_parts(space: Workspace) -> dict[str, Gold]:

@@ -16,6 +16,7 @@ class TableRecipe:
         price_weight: Lines that the parent's prices count for in a node's own.
         effect_penalty: Ridge penalty on the effects of products and price zones; smaller trusts single products more.
         folds: Household folds of the cross-fitting.
+        tiers: Whether the tier of every product is learned; it takes longer than all else together.
     """
 
     min_lines: int = 3
@@ -23,6 +24,7 @@ class TableRecipe:
     price_weight: float = 20.0
     effect_penalty: float = 0.1
     folds: int = 5
+    tiers: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class LogisticRecipe:
     family: ClassVar[str] = "logistic"
 
     inverse_penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class TiersRecipe:
+    """What the tiers of a basket's products say, and nothing else: logistic regression on their chances alone.
+
+    Attributes:
+        inverse_penalty: Larger trusts the chances more.
+    """
+
+    family: ClassVar[str] = "tiers"
+
+    inverse_penalty: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ class HistgbRecipe:
     penalty: float = 5.0
 
 
-EstimatorRecipe = LogisticRecipe | TreeRecipe | ForestRecipe | XgboostRecipe | HistgbRecipe
+EstimatorRecipe = LogisticRecipe | TiersRecipe | TreeRecipe | ForestRecipe | XgboostRecipe | HistgbRecipe
 """What kind of estimator, and its parameters."""
 
 
@@ -183,6 +198,7 @@ RECIPES: Final = (V1, V2)
 
 FAMILIES: Final = (
     Recipe("logistic", V2.tables, LogisticRecipe()),
+    Recipe("tiers", TableRecipe(min_lines=1, tiers=True), TiersRecipe()),
     Recipe("tree", V2.tables, TreeRecipe()),
     Recipe("forest", V2.tables, ForestRecipe()),
     Recipe("xgboost", V2.tables, XgboostRecipe()),

@@ -15,9 +15,11 @@ from psm_contract.features import CATEGORIES, CONTEXT, FEATURES, Lines, basket_f
 from psm_contract.manifest import OTHER
 from psm_contract.schema import CLASSES
 from psm_contract.tables import LEVELS, ZONE_LEVELS, ZONES, Tables
+from psm_contract.tiers import TIERS
 from psm_training.effects import fit_effects
-from psm_training.gold import Gold, class_shares
+from psm_training.gold import UNLABELLED, Gold, class_shares
 from psm_training.recipes import TableRecipe
+from psm_training.tiers import FIRST_THRESHOLDS, fit_tiers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,26 +29,27 @@ SMALLEST_SPREAD: Final = 0.1
 
 
 def fit_tables(gold: Gold, recipe: TableRecipe) -> Tables:
-    """Learns the tables from labelled training baskets.
+    """Learns the tables from training baskets.
 
     Args:
-        gold: The training baskets, all labelled.
+        gold: The training baskets; those marked XX say of which products lines do not count, and teach nothing else.
         recipe: How.
     """
-    vocabularies = [_words(gold.lines, spec.source or "") for spec in CATEGORIES]
+    lines = gold.take(gold.label != UNLABELLED).lines
+    vocabularies = [_words(lines, spec.source or "") for spec in CATEGORIES]
     learned = replace(
         _learn(gold, recipe),
         vocabulary=np.array([word for words in vocabularies for word in words], dtype=np.str_),
         vocabulary_ends=np.cumsum([len(words) for words in vocabularies]),
     )
-    return replace(learned, defaults=_defaults(gold.lines, learned))
+    return replace(learned, defaults=_defaults(lines, learned))
 
 
 def cross_fitted_features(gold: Gold, tables: Tables, recipe: TableRecipe) -> NDArray[np.float32]:
     """Features of the training baskets, each from tables that never saw its household.
 
     Args:
-        gold: The training baskets, all labelled.
+        gold: The training baskets.
         tables: Learned from all of them; only its vocabularies and defaults are used, which know no label.
         recipe: As `tables` was learned.
 
@@ -77,6 +80,7 @@ def household_folds(household: Ints, folds: int) -> Ints:
 
 def _learn(gold: Gold, recipe: TableRecipe) -> Tables:
     """Everything but vocabularies and defaults."""
+    everything, gold = gold, gold.take(gold.label != UNLABELLED)
     blank = _blank(_hierarchy(gold.lines, recipe.min_lines), len(FEATURES))
     blank = replace(blank, parent=_parents(gold.lines, blank))
     nodes = blank.nodes(gold.lines.codes)
@@ -85,7 +89,21 @@ def _learn(gold: Gold, recipe: TableRecipe) -> Tables:
     effect, zone_effect = fit_effects(gold, priced, nodes, recipe.effect_penalty)
     label = np.repeat(gold.label, np.diff(gold.lines.starts, append=len(gold.lines.spend)))
     encoding = _encoding(label, class_shares(gold.label), priced, nodes, recipe.encoding_weight)
-    return replace(priced, effect=effect, zone_effect=zone_effect, encoding=encoding)
+    learned = replace(priced, effect=effect, zone_effect=zone_effect, encoding=encoding)
+    return _with_tiers(everything, learned) if recipe.tiers else learned
+
+
+def _with_tiers(gold: Gold, kept: Tables) -> Tables:
+    """The tables with tiers and thresholds, learned of all products that were sold, since each of them counts."""
+    every = _blank(_hierarchy(gold.lines, 1), 0)
+    every = replace(every, parent=_parents(gold.lines, every))
+    learned = fit_tiers(gold, every, every.nodes(gold.lines.codes)[0])
+    tier = np.empty((len(kept.parent), len(TIERS)))
+    tier[-1] = learned.tier[-1]
+    for level in range(len(LEVELS)):
+        own = _level(kept, level)
+        tier[own] = learned.tier[every.known(level, kept.codes[own].tolist())]
+    return replace(kept, tier=tier, tier_thresholds=np.array([learned.thresholds.la_until, learned.thresholds.um_from]))
 
 
 def _hierarchy(lines: Lines, min_lines: int) -> list[list[str]]:
@@ -109,6 +127,8 @@ def _blank(levels: list[list[str]], features: int) -> Tables:
         encoding=np.zeros((nodes, 2)),
         effect=np.zeros((nodes, 2)),
         zone_effect=np.zeros((int(ends[ZONE_LEVELS[-1]] - ends[0]), ZONES, 2)),
+        tier=np.zeros((0, len(TIERS))),
+        tier_thresholds=np.array([FIRST_THRESHOLDS.la_until, FIRST_THRESHOLDS.um_from]),
         vocabulary=np.array([], dtype=np.str_),
         vocabulary_ends=np.zeros(len(CATEGORIES), dtype=np.int64),
         defaults=np.zeros(features),

@@ -4,7 +4,7 @@ Equal arguments give equal bytes, whatever the machine's number of cores: where 
 it gets one, and where it merely remembers how many it used, it is made to forget.
 """
 
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from psm_training.recipes import (
     ForestRecipe,
     HistgbRecipe,
     LogisticRecipe,
+    TiersRecipe,
     TreeRecipe,
     XgboostRecipe,
 )
@@ -47,6 +48,8 @@ def fit_estimator(recipe: EstimatorRecipe, matrix: Matrix, label: Labels, *, see
     match recipe:
         case LogisticRecipe():
             return _logistic(recipe, matrix, label)
+        case TiersRecipe():
+            return _tiers(recipe, matrix, label)
         case TreeRecipe():
             return _tree(recipe, matrix, label, seed)
         case ForestRecipe():
@@ -78,6 +81,22 @@ def _logistic(recipe: LogisticRecipe, matrix: Matrix, label: Labels) -> Pipeline
         ]
     )
     with threadpool_limits(1, "blas"):  # sums in an order that does not depend on the cores
+        return estimator.fit(matrix, label)
+
+
+TIER_FEATURES: Final = ("tier_mean", "tier_la", "tier_um")
+
+
+def _tiers(recipe: TiersRecipe, matrix: Matrix, label: Labels) -> Pipeline:
+    """Weighs the chances against one another; they are the whole model, so that each line's tier explains it."""
+    places = [place for place, spec in enumerate(FEATURES) if spec.name in TIER_FEATURES]
+    estimator = Pipeline(
+        [
+            ("tiers", ColumnTransformer([("numbers", StandardScaler(), places)])),
+            ("logistic", LogisticRegression(C=recipe.inverse_penalty, max_iter=5000)),
+        ]
+    )
+    with threadpool_limits(1, "blas"):  # as above
         return estimator.fit(matrix, label)
 
 

@@ -13,6 +13,7 @@ from psm_training.recipes import (
     ForestRecipe,
     HistgbRecipe,
     LogisticRecipe,
+    TiersRecipe,
     TreeRecipe,
     XgboostRecipe,
 )
@@ -28,6 +29,8 @@ def propose(trial: BaseTrial, start: EstimatorRecipe) -> EstimatorRecipe:
     match start:
         case LogisticRecipe():
             return replace(start, inverse_penalty=trial.suggest_float("inverse_penalty", 1e-3, 10.0, log=True))
+        case TiersRecipe():
+            return replace(start, inverse_penalty=trial.suggest_float("inverse_penalty", 1e-1, 1e4, log=True))
         case TreeRecipe():
             return replace(
                 start,

@@ -24,6 +24,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "price against product type, category, department": ("price_index_",),
     "target encoding of the products": ("product_",),
     "pull of products and price zones": ("affinity_",),
+    "tiers of the products": ("tier_",),
     "time of the purchase": ("shop_",),
     "trip: size, type, mission": ("basket_",),
     "store": ("store_",),
