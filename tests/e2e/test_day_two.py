@@ -163,7 +163,11 @@ def test_a_size_set_by_hand_is_put_right_where_the_spec_names_one(cast: Cast) ->
 def test_a_service_of_somebody_else_is_refused_and_left_alone(cast: Cast) -> None:
     """Nothing at all is made beside it; once it is gone, the model comes up by itself."""
     model, before = cast.conflicting, cast.conflict
-    message = "Service/conflicting exists and is not ours; delete it or choose another name for this model"
+    message = (
+        "Service/conflicting exists and is not ours: it does not bear retail.mlops/applied; choose another name for this "
+        "model, or, if it is meant to be this model's, hand it over: "
+        f"kubectl -n {model.namespace} annotate service conflicting retail.mlops/applied=handed-over"
+    )
     assert condition(before.status, "Stalled") == ("True", "AdoptionConflict", message)
     assert before.found == before.made
     assert before.others == []

@@ -19,7 +19,7 @@ from artifacts import ArtifactFile, Members, make_artifact
 from botocore.config import Config
 from predictor_process import PredictorProcess, environment, metrics_of, serving
 
-from psm_contract.environment import EXIT_UNREACHABLE
+from psm_contract.environment import EXIT_UNREACHABLE, EXIT_UNSERVABLE
 from psm_contract.manifest import MANIFEST, ONNX, PROTOCOL
 from psm_local.aws import AwsEndpoints
 
@@ -203,7 +203,9 @@ def test_what_s3_will_never_give_ends_the_process_and_says_what_and_where(
     environ = in_s3(artifact, tmp_path, s3, HOME=str(tmp_path), **override)
 
     with PredictorProcess(environ) as process:
-        assert process.wait() == (65 if message.startswith(("DigestMismatch", "ArtifactTooLarge")) else 1)
+        assert process.wait() == (
+            EXIT_UNSERVABLE if message.startswith(("DigestMismatch", "ArtifactTooLarge")) else EXIT_UNREACHABLE
+        )
         said = next(entry["message"] for entry in process.log if entry["level"] == "error")
 
     assert said.startswith(message)

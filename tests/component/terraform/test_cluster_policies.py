@@ -207,10 +207,8 @@ def through(planned: Mapping[str, Planned], endpoint: str, action: str, resource
 GUARDED: Final = (
     ("sqs", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:999999999999:theirs"),
     ("logs", "logs:PutLogEvents", f"arn:aws:logs:{REGION}:999999999999:log-group:theirs:log-stream:x"),
-    ("kms", "kms:Encrypt", f"arn:aws:kms:{REGION}:999999999999:key/theirs"),
     ("sts", "sts:AssumeRole", "arn:aws:iam::999999999999:role/theirs"),
     ("ecr.api", "ecr:PutImage", f"arn:aws:ecr:{REGION}:999999999999:repository/theirs"),
-    ("events", "events:PutEvents", f"arn:aws:events:{REGION}:999999999999:event-bus/theirs"),
     ("monitoring", "cloudwatch:PutMetricData", "*"),
     ("sagemaker.api", "sagemaker:CreateModelPackage", "*"),
 )
