@@ -10,7 +10,7 @@ from world import GOOD, GROUP, World
 
 from psm_operator.api.conditions import ConditionType, Reason
 from psm_operator.api.status import MAX_HISTORY, HistoryResult
-from psm_operator.decide import release, scene
+from psm_operator.decide import records, scene
 from psm_operator.decide.wishes import UNREJECT, unreject_text
 from psm_operator.values import Approval
 
@@ -53,7 +53,7 @@ async def test_sixty_bad_versions_are_each_rejected_once(world: World) -> None:
 async def test_more_bad_versions_than_are_remembered_end_too_and_a_new_good_one_is_served(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (release, scene):
+    for module in (records, scene):
         monkeypatch.setattr(module, "MAX_REJECTIONS", 10)
     world.register()
     await world.serve()

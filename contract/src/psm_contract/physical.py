@@ -108,7 +108,7 @@ def pieces(stream: Stream, size: int, first: int = 1) -> Iterator[tuple[bytes, i
 
 
 def _last_end(block: bytes) -> int:
-    """Where the last whole line ends; a CR that comes last may have its LF in the next bytes."""
+    """Return where the last whole line ends; a CR that comes last may have its LF in the next bytes."""
     end = block.rfind(b"\n") + 1
     return end or block.rfind(b"\r", 0, max(0, len(block) - 1)) + 1
 

@@ -90,8 +90,7 @@ async def observe(ref: ObjectRef, deps: Deps) -> Observation | Gone | Ending | U
     annotations = model["metadata"].get("annotations") or {}
     evidence = deps.evidence.get(ref, NOTHING_SEEN)
     versions = versions_in_play(status, spec, view, rollback_wish(annotations, status), evidence)
-    at_leisure = asleep(status, view)
-    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions, at_leisure=at_leisure)
+    deps.polls.watch(ref, group, interval_s=spec.interval_s, versions=versions, at_leisure=asleep(status, view))
     readings = _readings(ref, spec, deps)
     if isinstance(view, Snapshot):
         evidence = deps.evidence[ref] = fold_evidence(evidence, view, status, spec.analysis, readings)

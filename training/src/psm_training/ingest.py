@@ -52,10 +52,7 @@ def ingest(  # where from, where to, and how
     if source not in SOURCES:
         raise PipelineError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
     check_source(source, data, terms)
-    try:
-        space.root.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as err:
-        raise PipelineError(f"--out {space.root} is no folder: {err.strerror}; name another one") from err
+    _make_folder(space.root)
     asked = _weeks(space, source) if weeks is None else weeks
     where = lake or str(space.lake)
     place = lake_at(where)
@@ -73,14 +70,28 @@ def ingest(  # where from, where to, and how
     with open_lake(space) as database:
         # no basket is counted here: a set of all of them would grow with every week; `split` makes a row of each
         counts = database.execute("SELECT count(*), count(DISTINCT CUST_CODE) FROM silver").fetchone()
-        truth = Path(data) / TRUTH if isinstance(data, Path) or (data and "://" not in data) else None
-        if source == SOURCE_FILES and truth is not None and truth.exists():
-            database.execute(f"CREATE VIEW truth AS FROM read_parquet({quoted(str(truth))})")
-            with suppress(PipelineError):  # too few weeks to split, which is not for this step to say
-                facts["bayes_accuracy"] = synthetic_baskets.bayes_accuracy(database, asked)
+        facts |= _truth(database, data, asked) if source == SOURCE_FILES else {}
     lines, households = counts if counts is not None else (0, 0)
     write_json(space.source, {**facts, "lines": lines, "households": households})
     return f"{lines:,} lines of {households:,} households from {source}{news}"
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as err:
+        raise PipelineError(f"--out {root} is no folder: {err.strerror}; name another one") from err
+
+
+def _truth(database: duckdb.DuckDBPyConnection, data: str | Path | None, asked: SplitOptions) -> dict[str, Any]:
+    """What generated files tell of the best possible accuracy; nothing of any other files."""
+    truth = Path(data) / TRUTH if isinstance(data, Path) or (data and "://" not in data) else None
+    if truth is None or not truth.exists():
+        return {}
+    database.execute(f"CREATE VIEW truth AS FROM read_parquet({quoted(str(truth))})")
+    with suppress(PipelineError):  # too few weeks to split, which is not for this step to say
+        return {"bayes_accuracy": synthetic_baskets.bayes_accuracy(database, asked)}
+    return {}
 
 
 def _weeks(space: Workspace, source: str) -> SplitOptions:

@@ -139,7 +139,7 @@ class _Propagation:
         self._tier = np.where(self._sold[:, None], learned, _kin(learned, self._sold, self._tables)[0])
 
     def _sum(self, values: Array) -> Array:
-        """Of the lines of each basket."""
+        """Return the sum over the lines of each basket."""
         return np.bincount(self._basket, values, len(self._label)).astype(np.float64, copy=False)
 
     def _gathered(self) -> Array:

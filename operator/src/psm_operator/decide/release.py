@@ -6,13 +6,9 @@ deciding twice on one observation change nothing.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import count
-from typing import Any
 
 from psm_operator.api.conditions import Reason
 from psm_operator.api.status import (
-    MAX_HISTORY,
-    MAX_REJECTIONS,
     Candidate,
     Desired,
     HistoryEntry,
@@ -20,13 +16,13 @@ from psm_operator.api.status import (
     ModelStatus,
     Rejection,
     Rollback,
-    Served,
     Stage,
 )
 from psm_operator.decide.evidence import is_doubted
 from psm_operator.decide.gates import first_finding, verification_finding
 from psm_operator.decide.packages import Mention, is_older, is_same
-from psm_operator.decide.rollback import Go, has_no_way_back, is_counted, rollback_decision
+from psm_operator.decide.records import identity_of, with_entry, with_rejection
+from psm_operator.decide.rollback import Go, has_no_way_back, rollback_decision
 from psm_operator.decide.scene import (
     as_served,
     candidate_from,
@@ -47,10 +43,6 @@ from psm_operator.values import Approval, ModelPackage, Observation, PackageSumm
 
 Rule = Callable[[Observation, ModelStatus], ModelStatus]
 
-DETAILED_REJECTIONS = 50
-"""Rejections that keep their whole message; of older ones a line is kept, so that a status stays small."""
-BRIEF = 100
-"""Characters of that line."""
 MAX_STEPS = 32
 """Far above the longest chain of rules one observation can set off; a bound, so that a bug cannot hang the operator."""
 
@@ -158,10 +150,10 @@ def start_rollback(seen: Observation, status: ModelStatus) -> ModelStatus:
         from_=failed.version,
         to=target.version,
         at=seen.now,
-        **_identity(failed),
+        **identity_of(failed),
     )
-    rejected = _reject(seen, status, failed, trigger.reason, trigger.message)
-    after = _with(rejected, rollback=rollback, candidate=None, history=_remember(seen, rejected, entry))
+    rejected = _with(status, rejected=with_rejection(seen, status, failed, trigger.reason, trigger.message))
+    after = _with(rejected, rollback=rollback, candidate=None, history=with_entry(seen, rejected, entry))
     return _handled(seen, after) if trigger.reason is Reason.REQUESTED_BY_PERSON else after
 
 
@@ -213,7 +205,7 @@ def _make_way(seen: Observation, status: ModelStatus, candidate: Candidate) -> M
         at=seen.now,
         served=status.current,
     )
-    return _with(status, candidate=None, history=_remember(seen, status, entry))
+    return _with(status, candidate=None, history=with_entry(seen, status, entry))
 
 
 def _is_only_hope(seen: Observation, status: ModelStatus, candidate: Candidate) -> bool:
@@ -244,10 +236,10 @@ def judge_candidate(seen: Observation, status: ModelStatus) -> ModelStatus:
         result=HistoryResult.REJECTED,
         reason=finding.reason,
         at=seen.now,
-        **_identity(candidate),
+        **identity_of(candidate),
     )
-    rejected = _reject(seen, status, candidate, finding.reason, finding.message)
-    return _with(rejected, candidate=None, history=_remember(seen, rejected, entry))
+    rejected = _with(status, rejected=with_rejection(seen, status, candidate, finding.reason, finding.message))
+    return _with(rejected, candidate=None, history=with_entry(seen, rejected, entry))
 
 
 def _take_traffic(seen: Observation, status: ModelStatus, candidate: Candidate) -> ModelStatus:
@@ -284,7 +276,7 @@ def finish_soak(seen: Observation, status: ModelStatus) -> ModelStatus:
         at=seen.now,
         served=status.current,
     )
-    return _with(status, stable=status.current, candidate=None, history=_remember(seen, status, entry))
+    return _with(status, stable=status.current, candidate=None, history=with_entry(seen, status, entry))
 
 
 def soak_end(seen: Observation, candidate: Candidate) -> datetime:
@@ -356,45 +348,6 @@ RULES: tuple[Rule, ...] = (
     choose_candidate,
     follow_schedule,
 )
-
-
-def _reject(seen: Observation, status: ModelStatus, served: Served, reason: Reason, message: str) -> ModelStatus:
-    package = own_package(seen, served)
-    row = summary_of(seen, served.version) if not is_gone(seen, served) else None
-    entry = Rejection(
-        version=served.version,
-        reason=reason,
-        message=message,
-        at=seen.now,
-        fingerprint=package.fingerprint if package is not None else "",
-        revoked=reason is Reason.APPROVAL_REVOKED if row is None else row.approval is not Approval.APPROVED,
-        **_identity(served),
-    )
-    others = tuple(old for old in status.rejected if old.version != served.version)
-    return _with(status, rejected=_bounded((entry, *others)))
-
-
-def _bounded(entries: tuple[Rejection, ...]) -> tuple[Rejection, ...]:
-    """No version is forgotten that could be chosen again: the lowest goes, and nothing below the rest is (`policy_choice`)."""
-    lowest = min(entry.version for entry in entries) if len(entries) > MAX_REJECTIONS else None
-    kept = [entry for entry in entries if entry.version != lowest]
-    brief = (entry.model_copy(update={"message": entry.message[:BRIEF]}) for entry in kept[DETAILED_REJECTIONS:])
-    return (*kept[:DETAILED_REJECTIONS], *brief)
-
-
-def _identity(served: Served) -> dict[str, Any]:
-    """What tells a package from another one of its number."""
-    return {"arn": served.arn, "sha256": served.sha256 or None, "created_at": served.created_at}
-
-
-def _remember(seen: Observation, status: ModelStatus, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
-    """The newest ways back, as many entries of other kinds, and every rollback that spec.rollback.maxPerHour still counts."""
-    entries = (entry, *status.history)
-    ranks = {True: count(), False: count()}
-    limit = seen.spec.revision_history_limit
-    kept = [old for old in entries if next(ranks[old.served is not None]) < limit or is_counted(seen, old)]
-    by_need = sorted(range(len(kept)), key=lambda at: (not is_counted(seen, kept[at]), kept[at].served is None, at))
-    return tuple(kept[at] for at in sorted(by_need[:MAX_HISTORY]))
 
 
 def _with(status: ModelStatus, **changes: object) -> ModelStatus:

@@ -66,7 +66,7 @@ def problem(lines: Expression) -> Expression:
 
 
 def _is_date(date: Expression) -> Expression:
-    """As `psm_contract.schema.is_date`, in words that every engine has."""
+    """Say what `psm_contract.schema.is_date` says, in words that every engine has."""
     year, month, day = date // 10_000, date // 100 % 100, date % 100
     is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     days = ibis.cases((month == FEBRUARY, 28 + is_leap.cast("int64")), (month.isin(SHORT_MONTHS), 30), else_=31)
